@@ -1,0 +1,1 @@
+"""ABI files, read as package data."""
