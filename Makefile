@@ -1,0 +1,46 @@
+# Short names for what the README says. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help setup demo test test-fast devnet check format schema
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv/.runtime: pyproject.toml tests/constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --editable ".[all]"
+	@touch $@
+
+.venv/.dev: .venv/.runtime
+	$(BIN)/python -m pip install --quiet --constraint tests/constraints.txt --group dev
+	@touch $@
+
+setup: .venv/.runtime ## create .venv with the command .venv/bin/defi-risk
+
+demo: .venv/.runtime ## a scan of recorded answers: no node, no key, no network
+	@$(BIN)/defi-risk demo
+
+test: .venv/.dev ## every test, the local chains with real contracts included
+	$(BIN)/python -m tests.localchain setup
+	$(PYTEST) -n 2 --dist loadgroup -m "not load"
+
+test-fast: .venv/.dev ## the tests that need no node: under two minutes
+	$(PYTEST) -n 2 --dist loadgroup
+
+devnet: .venv/.dev ## real contracts and seeded wallets on a local node, with a book to scan them; Ctrl-C ends it
+	$(BIN)/python -m tests.localchain setup
+	$(BIN)/python -m tests.localchain devnet
+
+check: .venv/.dev ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: .venv/.dev ## rewrite files as `check` wants them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
