@@ -6,7 +6,8 @@ readable symbol is shown by its short address. `decimals` is never guessed: a to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from defi_risk.errors import OutOfRange
@@ -22,9 +23,10 @@ MOST_DECIMALS: Final = 36
 def metadata(at: Context, tokens: Sequence[Address]) -> Steps[dict[Address, Asset]]:
     """Symbol and decimals of tokens, in one round. Raises `OutOfRange` for decimals above 36; a token without decimals reverts."""
     wanted = tuple(dict.fromkeys(tokens))
-    answers = yield [ERC20(token, "decimals", forever=True) for token in wanted] + _symbol_asks(wanted)
+    asks: list[Ask] = [ERC20(token, "decimals", forever=True) for token in wanted]
+    answers = yield asks + list(_symbol_asks(wanted))
     names = _symbols(wanted, answers[len(wanted) :])
-    return {token: asset(at, token, names[token], places) for token, places in zip(wanted, answers, strict=False)}
+    return {token: asset(at, token, names[token], decimals) for token, decimals in zip(wanted, answers, strict=False)}
 
 
 def symbols(tokens: Sequence[Address]) -> Steps[dict[Address, str]]:
@@ -37,12 +39,14 @@ def symbols(tokens: Sequence[Address]) -> Steps[dict[Address, str]]:
 def asset(at: Context, token: Address, symbol: str, decimals: int) -> Asset:
     """The asset that a token of this chain is. Raises `OutOfRange` for decimals above 36."""
     if not 0 <= decimals <= MOST_DECIMALS:
-        raise OutOfRange(f"token {token} says it has {decimals} decimals", hint=f"0 to {MOST_DECIMALS} can be")
+        raise OutOfRange(f"token {token} has {decimals} decimals", hint=f"0 to {MOST_DECIMALS} are possible")
     return Asset(at.token_id(token), symbol, decimals)
 
 
-def _symbol_asks(tokens: Iterable[Address]) -> list[Ask]:
-    return [kind(token, "symbol", optional=True, forever=True) for token in tokens for kind in (ERC20, ERC20_BYTES32)]
+@lru_cache(maxsize=64)
+def _symbol_asks(tokens: tuple[Address, ...]) -> tuple[Ask, ...]:
+    """The same asks for every owner of a market, made once."""
+    return tuple(kind(token, "symbol", optional=True, forever=True) for token in tokens for kind in (ERC20, ERC20_BYTES32))
 
 
 def _symbols(tokens: Sequence[Address], answers: Sequence[Any]) -> dict[Address, str]:
@@ -51,12 +55,11 @@ def _symbols(tokens: Sequence[Address], answers: Sequence[Any]) -> dict[Address,
 
 
 def _symbol(token: Address, text: str | Failed, word: bytes | Failed) -> str:
-    """The first readable of the two kinds; a string that is empty counts as none."""
-    if not isinstance(text, Failed) and text:
+    """The first of the two kinds that is readable and not empty, or the short address."""
+    if not isinstance(text, Failed) and text.strip():
         return text
     if not isinstance(word, Failed):
-        try:
-            return word.rstrip(b"\0").decode("ascii") or short(token)
-        except UnicodeDecodeError:
-            pass
+        ascii_ = word.rstrip(b"\0")
+        if ascii_.strip() and ascii_.isascii():
+            return ascii_.decode("ascii")
     return short(token)

@@ -1,0 +1,49 @@
+"""The built-in adapters against the kit, on recordings of real contracts. `python -m tests.localchain replays` makes them anew."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+from defi_risk_adapters.aave_v3 import AaveV3
+from defi_risk_adapters.compound_v2 import CompoundV2
+from defi_risk_adapters.compound_v3 import CompoundV3
+from defi_risk_adapters.wallet import Wallet
+
+from defi_risk import registry
+from defi_risk.spi import Adapter
+from defi_risk.testing import AdapterConformance
+
+
+class TestAaveV3(AdapterConformance):
+    adapter: ClassVar[Adapter] = AaveV3()
+    replays = "aave_v3"
+    tolerance = 2e-4  # up to 3.4 the average liquidation threshold is floored to a basis point
+    unknown_modes = ({"POOL_REVISION": 99}, {"BASE_CURRENCY": "0x" + "11" * 20})
+
+
+class TestCompoundV3(AdapterConformance):
+    adapter: ClassVar[Adapter] = CompoundV3()
+    replays = "compound_v3"
+
+
+class TestCompoundV2(AdapterConformance):
+    adapter: ClassVar[Adapter] = CompoundV2()
+    replays = "compound_v2"
+
+
+class TestWallet(AdapterConformance):
+    adapter: ClassVar[Adapter] = Wallet()
+    replays = "wallet"
+
+
+@pytest.mark.parametrize(("kit", "least"), [(TestAaveV3, 40), (TestCompoundV3, 40), (TestCompoundV2, 25), (TestWallet, 3)])
+def test_there_are_enough_recorded_accounts(kit: Any, least: int) -> None:
+    found = [item for recording in kit().recordings for case in recording.cases for item in case.found if "legs" in item]
+    assert len(found) >= least
+
+
+def test_every_built_in_adapter_is_held_to_the_kit() -> None:
+    kits = (TestAaveV3, TestCompoundV3, TestCompoundV2, TestWallet)
+    ours = {entry.name for entry in registry.entries() if entry.target.startswith("defi_risk_adapters")}
+    assert {kit.adapter.name for kit in kits} == ours
