@@ -1,0 +1,106 @@
+"""Flags about what was read: whether it is whole, fresh, and what the venue says too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from defi_risk.flags.model import Flag, Severity
+from defi_risk.flags.rule import Rule, Scene, label
+from defi_risk.ids import AccountId
+from defi_risk.model import Leg, as_text
+from defi_risk.text import clean, shown
+
+
+def _self_check_failed(scene: Scene) -> Iterator[Flag]:
+    for account in scene.accounts:
+        check = account.self_check
+        if check is None or check.match:
+            continue
+        evidence: dict[str, float | int | str | bool | None] = {}
+        for name, theirs in sorted(check.protocol.items()):
+            ours = as_text(account.native[name]) if name in account.native else None
+            if ours != as_text(theirs):
+                evidence[f"{name} computed"] = ours
+                evidence[f"{name} protocol"] = as_text(theirs)
+        names = ", ".join(name.removesuffix(" protocol") for name in evidence if name.endswith(" protocol"))
+        yield Flag(
+            code="SELF_CHECK_FAILED",
+            severity=Severity.CRITICAL,
+            accounts=(account.id,),
+            message=f"{label(account)}: our {names or 'numbers'} and the venue's own at the same block differ",
+            evidence=evidence,
+        )
+
+
+def _stale_price(scene: Scene) -> Iterator[Flag]:
+    times = scene.block_times()
+    found: dict[tuple[str, str, str], tuple[Leg, int, set[AccountId]]] = {}
+    for account in scene.accounts:
+        if account.chain is None or account.chain not in times:
+            continue
+        for leg in account.legs:
+            age = _overdue(leg, times[account.chain])
+            if age is not None and leg.price is not None:
+                key = (account.chain, leg.price.source, leg.asset.id)
+                found.setdefault(key, (leg, age, set()))[2].add(account.id)
+    for (chain, source, asset), (leg, age, users) in sorted(found.items(), key=lambda item: item[0]):
+        heartbeat = leg.price.heartbeat if leg.price is not None else None
+        yield Flag(
+            code="STALE_PRICE",
+            severity=Severity.WARNING,
+            accounts=tuple(sorted(users)),
+            message=f"the {shown(leg.asset.symbol)} price on {chain} was {age} s old at the block; its oracle answers every {heartbeat} s",
+            evidence={"asset": asset, "oracle": clean(source), "age_seconds": age, "heartbeat_seconds": heartbeat},
+            threshold=heartbeat,
+        )
+
+
+def _overdue(leg: Leg, now: int) -> int | None:
+    """Age of a leg's price in seconds where it is above its heartbeat."""
+    price = leg.price
+    if price is None or price.updated_at is None or price.heartbeat is None:
+        return None
+    age = now - price.updated_at
+    return age if age > price.heartbeat else None
+
+
+def _source_failed(scene: Scene) -> Iterator[Flag]:
+    return _sources(scene, "SOURCE_FAILED", "failed", "could not be read; its accounts are missing")
+
+
+def _source_stale(scene: Scene) -> Iterator[Flag]:
+    return _sources(scene, "SOURCE_STALE", "stale", "gave old data")
+
+
+def _sources(scene: Scene, code: str, status: str, fault: str) -> Iterator[Flag]:
+    for report in scene.sources:
+        if report.status == status:
+            error = clean(report.error) if report.error else ""
+            yield Flag(
+                code=code,
+                severity=Severity.WARNING,
+                message=f"{report.kind} {shown(report.id)} {fault}" + (f": {error}" if error else ""),
+                evidence={"source": clean(report.id), "kind": report.kind, "error": error or None},
+            )
+
+
+def _account_unknown(scene: Scene) -> Iterator[Flag]:
+    for account in scene.accounts:
+        if not account.known:
+            reason = clean(account.reason) if account.reason else "no reason given"
+            yield Flag(
+                code="ACCOUNT_UNKNOWN",
+                severity=Severity.WARNING,
+                accounts=(account.id,),
+                message=f"{label(account)} is unknown, not safe: {reason}",
+                evidence={"reason": reason},
+            )
+
+
+RULES = (
+    Rule("ACCOUNT_UNKNOWN", Severity.WARNING, "An account could not be read or modelled; the book's figures are bounds.", _account_unknown),
+    Rule("SELF_CHECK_FAILED", Severity.CRITICAL, "Our numbers and the venue's own at the same block differ.", _self_check_failed),
+    Rule("SOURCE_FAILED", Severity.WARNING, "A node, exchange or file failed; its accounts are missing.", _source_failed),
+    Rule("SOURCE_STALE", Severity.WARNING, "A source answered with old data.", _source_stale),
+    Rule("STALE_PRICE", Severity.WARNING, "An oracle answer was older at the block than its heartbeat.", _stale_price),
+)

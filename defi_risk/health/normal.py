@@ -1,0 +1,255 @@
+"""The normal form of a margin account: risk-adjusted collateral C(s) and requirement R(s) in USD (`unified-health` section 3).
+
+s holds one multiplier per key; a key is a factor with or without a peg, and its multiplier is the factor's times the peg's. C is a
+linear form of s: what a haircut does to margin, min(v, v * w), is settled by the sign of the amount, which no price changes. R is
+a linear form plus one ladder for every position whose maintenance rate steps with its notional. All forms are homogeneous: a
+deduction, a floor or a cash amount is a sum of the coin it is written in, so that it moves when that coin does.
+
+This is the only place where exact amounts (`int`, `Decimal`) become float64. The same lines also run on `Fraction`, which decides
+whether an account stands exactly on its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
+
+from defi_risk.errors import MissingPrice
+from defi_risk.ids import USD, Factor, Peg
+from defi_risk.model import Account, Basis, Contract, Leg, Position, Role, Side
+from defi_risk.units import Quantity
+
+N = TypeVar("N", float, Fraction)
+
+
+class Key(NamedTuple):
+    """What a coefficient moves with: a factor, and the peg of the token where it has one."""
+
+    factor: Factor
+    peg: Peg | None = None
+
+
+Form: TypeAlias = dict[Key, N]
+"""A linear form of the multipliers: USD per key at today's prices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder(Generic[N]):
+    """A requirement that steps: `forms[k]` holds from where `gates[k - 1]` is not negative, `forms[0]` below all gates.
+
+    This is the stepwise bracket itself. Where deductions make the brackets meet and rates rise, it equals the largest of the forms.
+    """
+
+    forms: tuple[Form[N], ...]
+    gates: tuple[Form[N], ...]
+
+    def now(self) -> N:
+        """The requirement at today's prices."""
+        return sum(self.forms[sum(1 for gate in self.gates if sum(gate.values()) >= 0)].values(), start=self._zero())
+
+    def _zero(self) -> N:
+        value = next(iter(self.forms[0].values()))
+        return value - value
+
+
+class Holding(NamedTuple, Generic[N]):
+    """A leg in USD. `value` is what the amount is worth (a position: its signed notional), `price` what one unit costs as the venue
+    shows it (USD; a position: its mark), `available` what the venue could pay out (None: no limit known).
+    """
+
+    leg: Leg
+    key: Key
+    value: N
+    price: N
+    weight: N
+    initial_weight: N
+    available: N | None
+
+
+@dataclass(frozen=True, slots=True)
+class Normal(Generic[N]):
+    """C = `c`, R = `r` + `ladders`, and today's sums of the account in USD.
+
+    `quotes` is USD per unit of each coin that a position is quoted in. `equity` is without haircuts and with unrealised profit;
+    `collateral` is what the venue takes as collateral or margin; `initial` is the requirement under the venue's initial limits, to
+    be compared with C.
+    """
+
+    c: Form[N]
+    r: Form[N]
+    ladders: tuple[Ladder[N], ...]
+    holdings: tuple[Holding[N], ...]
+    quotes: Form[N]
+    equity: N
+    collateral: N
+    debt: N
+    initial: N
+
+    def weighted(self) -> N:
+        """C at today's prices."""
+        return sum(self.c.values(), start=self.debt - self.debt)
+
+    def requirement(self) -> N:
+        """R at today's prices."""
+        return sum(self.r.values(), start=self.debt - self.debt) + sum(ladder.now() for ladder in self.ladders)
+
+
+def exact(number: Decimal | Quantity | float) -> Fraction:
+    """The same number as a fraction, without loss."""
+    if isinstance(number, Quantity):
+        return Fraction(number.raw) / Fraction(10) ** number.decimals
+    return Fraction(number)
+
+
+def in_floats(account: Account, quotes: Mapping[Factor, float]) -> Normal[float]:
+    """The normal form for figures. `quotes`: USD per unit of factors that positions may be quoted in. Raises `MissingPrice`."""
+    return _Builder(account, quotes, float).build()
+
+
+def in_fractions(account: Account, quotes: Mapping[Factor, float]) -> Normal[Fraction]:
+    """The normal form without rounding; about eight times slower. Raises `MissingPrice`."""
+    return _Builder(account, quotes, exact).build()
+
+
+class _Builder(Generic[N]):
+    """Adds up one account leg by leg."""
+
+    def __init__(self, account: Account, quotes: Mapping[Factor, float], of: Callable[[Decimal | Quantity | float], N]) -> None:
+        self.account = account
+        self.lending = account.side is Side.LENDING
+        self.quotes = quotes
+        self.of: Callable[[Decimal | Quantity | float], N] = of
+        self.zero: N = of(0.0)
+        self.equity: N = self.zero
+        self.collateral: N = self.zero
+        self.debt: N = self.zero
+        self.initial: N = self.zero
+        self.c: Form[N] = {}
+        self.r: Form[N] = {}
+        self.ladders: list[Ladder[N]] = []
+        self.holdings: list[Holding[N]] = []
+        self.coins: Form[N] = {}
+
+    def build(self) -> Normal[N]:
+        for leg in self.account.legs:
+            if leg.role is Role.POSITION:
+                self._position(leg)
+            elif leg.role is Role.DEBT:
+                self._debt(leg)
+            else:
+                self._collateral(leg)
+        return Normal(
+            self.c,
+            self.r,
+            tuple(self.ladders),
+            tuple(self.holdings),
+            self.coins,
+            self.equity,
+            self.collateral,
+            self.debt,
+            self.initial,
+        )
+
+    def _add(self, form: Form[N], key: Key, amount: N) -> None:
+        form[key] = form[key] + amount if key in form else amount
+
+    def _usd(self, leg: Leg) -> N:
+        if leg.price is None or leg.price.unit != USD:
+            raise MissingPrice(f"{leg.asset.symbol} ({leg.asset.id}) in {self.account.id} has no price in USD")
+        return self.of(leg.price.value)
+
+    def _collateral(self, leg: Leg) -> None:
+        key, price = Key(leg.factor, leg.peg), self._usd(leg)
+        value = price * self.of(leg.amount)
+        weight = self.of(leg.weight) if leg.enabled else self.zero
+        initial = weight if leg.initial_weight is None or not leg.enabled else self.of(leg.initial_weight)
+        if value >= 0:
+            self._add(self.c, key, value * weight)
+            self.initial += value * (weight - initial)
+        else:  # a negative balance is owed in full: a haircut must not shrink it
+            self._add(self.c, key, value)
+        self.equity += value
+        if leg.enabled:
+            self.collateral += value
+        available = None if leg.available is None else price * self.of(leg.available)
+        self.holdings.append(Holding(leg, key, value, price, weight, initial, available))
+
+    def _debt(self, leg: Leg) -> None:
+        key, price = Key(leg.factor, leg.peg), self._usd(leg)
+        value = price * self.of(leg.amount)
+        if self.lending:
+            self._add(self.r, key, value)
+            self.initial += value
+        else:
+            self._add(self.c, key, -value)
+        self.equity -= value
+        self.debt += value
+        self.holdings.append(Holding(leg, key, value, price, self.zero, self.zero, None))
+
+    def _position(self, leg: Leg) -> None:
+        if leg.position is None:
+            raise ValueError(f"a position leg of {self.account.id} without position")
+        position = leg.position
+        linear = position.contract is Contract.LINEAR
+        base, quote = Key(leg.factor, leg.peg), Key(position.quote, position.quote_peg)
+        quote_usd = self.coins[quote] = self._quote_usd(quote)
+        size, mark = self.of(position.size), self.of(position.mark)
+        base_usd = mark * quote_usd
+        value = size * (base_usd if linear else quote_usd)
+        profit = self._profit(position) * (quote_usd if linear else base_usd)
+        # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / p) coins at p s_f each
+        self._add(self.c, base, value if linear else value + profit)
+        self._add(self.c, quote, profit - value if linear else -value)
+        self.equity += profit
+        coin = (quote, quote_usd) if linear else (base, base_usd)
+        self._requirement(position, self._notional(position, base, quote, value, coin), coin)
+        self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None))
+
+    def _quote_usd(self, quote: Key) -> N:
+        for leg in self.account.legs:
+            if leg.role is Role.MARGIN and (leg.factor, leg.peg) == quote and leg.price is not None:
+                return self._usd(leg)
+        return self.of(self.quotes.get(quote.factor, 1.0))
+
+    def _profit(self, position: Position) -> N:
+        """Unrealised profit in the coin that the contract settles in."""
+        if position.unrealized_pnl is not None:
+            return self.of(position.unrealized_pnl)
+        size, entry, mark = self.of(position.size), self.of(position.entry), self.of(position.mark)
+        return size * (mark - entry) if position.contract is Contract.LINEAR else size / entry - size / mark
+
+    def _notional(self, position: Position, base: Key, quote: Key, value: N, coin: tuple[Key, N]) -> tuple[Key, N]:
+        """The notional that rates apply to, as the key it moves with and USD now; at entry it is a fixed sum of the settling coin."""
+        linear = position.contract is Contract.LINEAR
+        if position.basis is Basis.MARK:
+            return (base if linear else quote), _absolute(value)
+        size, entry = _absolute(self.of(position.size)), self.of(position.entry)
+        return coin[0], (size * entry if linear else size / entry) * coin[1]
+
+    def _requirement(self, position: Position, notional: tuple[Key, N], coin: tuple[Key, N]) -> None:
+        of, fee = self.of, self.of(position.close_fee)
+        key, amount = notional
+        tiers = sorted(position.tiers, key=lambda tier: tier.floor)
+        forms = [_pair(key, amount * (of(tier.rate) + fee), coin[0], -of(tier.deduction) * coin[1]) for tier in tiers]
+        gates = [_pair(key, amount, coin[0], -of(tier.floor) * coin[1]) for tier in tiers[1:]]
+        ladder = Ladder(tuple(forms) or ({key: amount * fee},), tuple(gates))
+        now = ladder.now()
+        self.initial += max(amount * (of(position.initial_rate) + fee), now)
+        if not ladder.gates:
+            for part, usd in ladder.forms[0].items():
+                self._add(self.r, part, usd)
+        elif key == coin[0]:  # notional and brackets move together: the bracket never changes
+            self._add(self.r, key, now)
+        else:
+            self.ladders.append(ladder)
+
+
+def _absolute(value: N) -> N:
+    return -value if value < 0 else value
+
+
+def _pair(key: Key, amount: N, other: Key, more: N) -> Form[N]:
+    return {key: amount + more} if key == other else {key: amount, other: more}

@@ -1,0 +1,35 @@
+"""What the model takes as given: which factors stand still in a market move, how far the others go, and the lines for flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from defi_risk.ids import USD, Factor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """`stables` are the factors that a market move leaves alone; `betas` overrides what any factor but USD does in one.
+
+    `near_warning` and `near_critical` are price ratios to liquidation (1.25: a fall to 1 / 1.25 or a rise by a quarter) below which
+    an account is near it. There is no default set of stables: a stable taken for volatile would turn distances upside down.
+    """
+
+    stables: frozenset[Factor]
+    betas: Mapping[Factor, float] = field(default_factory=dict)
+    near_warning: float = 1.25
+    near_critical: float = 1.10
+
+    def beta(self, factor: Factor) -> float:
+        """How far the factor moves when the market moves by one."""
+        if factor == USD:
+            return 0.0
+        given = self.betas.get(factor)
+        if given is not None:
+            return given
+        return 0.0 if factor in self.stables else 1.0
+
+    def stable(self, factor: Factor) -> bool:
+        """Whether holding the factor counts as holding money (for leverage and exposure)."""
+        return factor == USD or factor in self.stables
