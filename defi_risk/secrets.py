@@ -16,10 +16,11 @@ import hmac
 import os
 import re
 import stat
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NoReturn
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from defi_risk.errors import SecretMissing
 
@@ -101,7 +102,7 @@ def resolve(reference: str, *, env: Mapping[str, str] | None = None, folder: Pat
         path = (folder or Path()) / Path(reference[5:]).expanduser()
         return _made(_from_file(path), f"file {path}")
     if reference.startswith("op://"):
-        raise SecretMissing(f"{_kind(reference)} references are not supported", hint="use ${NAME}, keyring:service/name or file:path")
+        raise SecretMissing("op:// references are not supported", hint="use ${NAME}, keyring:service/name or file:path")
     names = _REFERENCE.findall(reference)
     if "${" in _REFERENCE.sub("", reference):
         raise SecretMissing("a reference starts with ${ and does not end", hint="write ${NAME}")
@@ -127,8 +128,14 @@ def public_url(text: str) -> str:
 def redact(text: str) -> str:
     """`text` without any secret made so far, in plain or URL-encoded form, and with every URL cut to scheme, host and port."""
     for value in sorted({part for secret in _MADE for part in _parts(secret.reveal())}, key=len, reverse=True):
-        text = text.replace(value, HIDDEN)
-    return _URL.sub(lambda match: public_url(match.group(0)), text)
+        text = text.replace(value, f"/{HIDDEN}" if value.startswith("/") else HIDDEN)
+    return _URL.sub(lambda match: _cut(match.group(0)), text)
+
+
+def _cut(found: str) -> str:
+    """A URL found in a sentence without what may be secret, and with the punctuation that follows it."""
+    url = found.rstrip(".,:;!?)]}")
+    return public_url(url) + found[len(url) :]
 
 
 def _parts(value: str) -> set[str]:
@@ -140,11 +147,20 @@ def _parts(value: str) -> set[str]:
         except ValueError:
             return parts
         queries = [piece.partition("=")[2] for piece in url.query.split("&")]
-        pieces = [url.path, url.query, url.username or "", url.password or "", *url.path.split("/"), *queries]
+        login = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
+        pieces = [
+            b64encode(login.encode()).decode(),
+            url.path,
+            url.query,
+            url.username or "",
+            url.password or "",
+            *url.path.split("/"),
+            *queries,
+        ]
         # the URL itself is left to the cut of all URLs, which keeps the host readable
         parts = {piece for piece in pieces if piece.strip("/")}
     parts = {part for part in parts if len(part) >= _WORTH_HIDING}
-    return parts | {quote(part, safe="") for part in parts}
+    return parts | {quote(part, safe="") for part in parts} | {unquote(part) for part in parts}
 
 
 def _made(value: str, origin: str) -> Secret:
@@ -186,15 +202,13 @@ def _from_file(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except OSError as error:
         raise SecretMissing(f"file {path} cannot be read: {error.strerror}") from None
-    with open(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise SecretMissing(f"{path} is not a regular file")
-        if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
-            raise SecretMissing(f"file {path} belongs to another user", hint="a secret must be in a file of your own")
-        if os.name == "posix" and status.st_mode & 0o077:
-            raise SecretMissing(f"file {path} can be read or changed by others (mode {status.st_mode & 0o777:04o})", hint=f"chmod 600 {path}")
-        data = stream.read(LONGEST + 1)
+    except ValueError:
+        raise SecretMissing("a file: reference holds a NUL character") from None
+    try:
+        _must_be_private(path, os.fstat(descriptor))
+        data = os.read(descriptor, LONGEST + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > LONGEST:
         raise SecretMissing(f"file {path} is larger than {LONGEST} bytes")
     try:
@@ -203,5 +217,11 @@ def _from_file(path: Path) -> str:
         raise SecretMissing(f"file {path} is not UTF-8 text") from None
 
 
-def _kind(reference: str) -> str:
-    return reference.partition("//")[0] + "//"
+def _must_be_private(path: Path, status: os.stat_result) -> None:
+    mode = status.st_mode
+    if not stat.S_ISREG(mode):
+        raise SecretMissing(f"{path} is not a regular file")
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        raise SecretMissing(f"file {path} belongs to another user", hint="a secret must be in a file of your own")
+    if os.name == "posix" and mode & 0o077:
+        raise SecretMissing(f"file {path} can be read or changed by others (mode {mode & 0o777:04o})", hint=f"chmod 600 {path}")

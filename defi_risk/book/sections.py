@@ -1,0 +1,247 @@
+"""The sections of a book, one function each, as the README lists them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping
+from decimal import Decimal
+from pathlib import PurePath
+from typing import Any, Final
+
+from defi_risk.book.manual import ACCOUNT, read_manual
+from defi_risk.book.model import (
+    Book,
+    ChainSettings,
+    ExchangeSettings,
+    Levels,
+    Link,
+    ManualSettings,
+    MarketSettings,
+    ModelSettings,
+    Thresholds,
+)
+from defi_risk.book.table import Source, Table, nearest
+from defi_risk.errors import AddressError, UnknownName
+from defi_risk.ids import ChainId, Factor, Peg, parse_address
+from defi_risk.model import FactorRef
+from defi_risk.spi import settings_of
+from defi_risk.text import shown
+
+SECTIONS: Final = (
+    "book", "chains", "markets", "exchanges", "manual", "model", "factors", "betas", "thresholds", "links", "alerts",
+)  # fmt: skip
+CREDENTIALS: Final = {"api_key": "apiKey", "secret": "secret", "password": "password", "uid": "uid"}
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ENS: Final = re.compile(r"[^\s.:/\\]+(\.[^\s.:/\\]+)+")
+_ASSET: Final = re.compile(r"eip155:([1-9]\d{0,17})/(?:erc20:(0x[0-9a-fA-F]*)|(slip44:60))")
+_PAIR: Final = re.compile(r".+/.+")
+
+
+def read_book(source: Source, document: dict[str, Any], overridden: Container[str]) -> Book:
+    """The whole document as a `Book`. Raises `BookError`."""
+    root = Table(source, (), document, SECTIONS)
+    head = root.table("book", ("name", "wallets"))
+    chains = _chains(root.table("chains", None), overridden)
+    exchanges = _exchanges(root)
+    manual = tuple(read_manual(table) for table in _named(root, "manual", ACCOUNT))
+    return Book(
+        name=head.text("name", PurePath(source.file).stem or "book"),
+        file=source.file,
+        wallets=_wallets(head),
+        chains=chains,
+        markets=_markets(root, chains),
+        exchanges=exchanges,
+        manual=manual,
+        model=_model(root.table("model", ("horizon_days", "volatility", "correlation", "prices"))),
+        factors=_factors(root.table("factors", None)),
+        betas=_numbers(root.table("betas", None), -100, 100),
+        thresholds=_thresholds(root.table("thresholds", ("near_liquidation",))),
+        links=_links(root, manual, exchanges),
+        alerts=root.table("alerts", ("urls",)).secrets("urls"),
+    )
+
+
+def is_name(text: str) -> bool:
+    """Whether a text has the form of a name such as `vitalik.eth`; whether it leads anywhere is the chain's to say."""
+    return len(text) <= 255 and _ENS.fullmatch(text) is not None
+
+
+def _named(root: Table, section: str, known: tuple[str, ...]) -> list[Table]:
+    """The tables of a section, each with a `name` of its own."""
+    tables = root.tables(section, known)
+    seen: set[str] = set()
+    for table in tables:
+        name = table.text("name")
+        if not _NAME.fullmatch(name):
+            table.fail("name", f"{shown(name)!r} is not a name", "letters, digits, '.', '_' and '-', at most 64")
+        if name in seen:
+            table.fail("name", f"{name!r} is already taken")
+        seen.add(name)
+    return tables
+
+
+def _wallets(head: Table) -> tuple[str, ...]:
+    wallets: list[str] = []
+    for index, text in enumerate(head.texts("wallets")):
+        try:
+            wallets.append(text if is_name(text) else parse_address(text))
+        except AddressError as error:
+            raise head.source.fault((*head.where, "wallets", index), error.message, error.hint) from None
+    return tuple(dict.fromkeys(wallets))
+
+
+def _chains(section: Table, overridden: Container[str]) -> dict[str, ChainSettings]:
+    from defi_risk.markets import chains as built_in
+
+    known = built_in()
+    found: dict[str, ChainSettings] = {}
+    by_id: dict[int, str] = {}
+    for name in section:
+        table = section.table(name, ("chain_id", "rpc", "confirmations", "multicall3"))
+        if not _NAME.fullmatch(name):
+            table.fail("", "is not a name", "letters, digits, '.', '_' and '-', at most 64")
+        if "chain_id" not in table and name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}? " if near else ""
+            table.fail("", "unknown chain", hint + "a chain that is not built in needs its chain_id")
+        chain_id = ChainId(table.integer("chain_id", 1, 2**63 - 1)) if "chain_id" in table else None
+        effective = chain_id or known[name].id
+        if effective in by_id:
+            table.fail("", f"has chain id {effective}, as has chains.{by_id[effective]}")
+        by_id[effective] = name
+        found[name] = ChainSettings(
+            name=name,
+            chain_id=chain_id,
+            rpc=() if name in overridden else _nodes(table),
+            confirmations=table.integer("confirmations", 0, 100_000) if "confirmations" in table else 0,
+            multicall3=table.address("multicall3") if "multicall3" in table else None,
+        )
+    return found
+
+
+def _nodes(table: Table) -> tuple[Any, ...]:
+    nodes = table.secrets("rpc")
+    for index, node in enumerate(nodes):
+        if not node.reveal().startswith(("http://", "https://")):
+            raise table.source.fault((*table.where, "rpc", index), f"is not a URL of a node ({node.origin})", "http://... or https://...")
+    return nodes
+
+
+def _markets(root: Table, chains: Mapping[str, ChainSettings]) -> tuple[MarketSettings, ...]:
+    found: dict[tuple[str, str, str], MarketSettings] = {}
+    for table in root.tables("markets", None):
+        settings = _built_in_market(table) if tuple(table) == ("name",) else _market(table, chains)
+        identity = (settings.adapter, settings.chain, settings.params[0][1] if settings.params else "")
+        if identity in found:
+            table.fail("", "is the same market as one above")
+        found[identity] = settings
+    return tuple(found.values())
+
+
+def _built_in_market(table: Table) -> MarketSettings:
+    """A market that is built in but not read unless asked for, named by its name alone."""
+    from defi_risk.markets import by_name
+
+    try:
+        market = by_name(table.text("name"))
+    except UnknownName as error:
+        table.fail("name", error.message, error.hint)
+    return MarketSettings(adapter=market.adapter, chain=market.chain.name, name=market.name, params=market.params)
+
+
+def _market(loose: Table, chains: Mapping[str, ChainSettings]) -> MarketSettings:
+    from defi_risk import registry
+    from defi_risk.markets import UNNAMED
+    from defi_risk.markets import chains as built_in
+
+    loose.need("adapter")
+    try:
+        adapter = registry.get(loose.text("adapter"))
+    except UnknownName as error:
+        loose.fail("adapter", error.message, error.hint)
+    settings = settings_of(adapter)
+    table = loose.strict(("adapter", "chain", "name", *adapter.roots, *settings))
+    table.need("chain", *adapter.roots)
+    roots = [(key, table.address(key)) for key in adapter.roots]
+    return MarketSettings(
+        adapter=table.text("adapter"),
+        chain=table.choice("chain", tuple(dict.fromkeys((*chains, *built_in())))),
+        name=table.text("name", UNNAMED),
+        params=(*roots, *((key, table.text(key)) for key in settings if key in table)),
+    )
+
+
+def _exchanges(root: Table) -> tuple[ExchangeSettings, ...]:
+    found: list[ExchangeSettings] = []
+    for table in _named(root, "exchanges", ("id", "name", *CREDENTIALS, "options", "url")):
+        credentials = {ours: table.secret(key) for key, ours in CREDENTIALS.items() if key in table}
+        url = table.text("url") if "url" in table else None
+        if url is not None and not url.startswith(("http://", "https://")):
+            table.fail("url", "is not a URL", "http://... or https://...")
+        options = table.raw("options")
+        found.append(ExchangeSettings(id=table.text("id"), name=table.text("name"), credentials=credentials, options=options, url=url))
+    return tuple(found)
+
+
+def _model(table: Table) -> ModelSettings:
+    correlation = table.table("correlation", None)
+    for key in correlation:
+        if not _PAIR.fullmatch(key):
+            correlation.fail(key, "must name two factors", 'such as "BTC/ETH"')
+    return ModelSettings(
+        horizon_days=table.number("horizon_days", high=3650, above=0) if "horizon_days" in table else Decimal(1),
+        volatility=_numbers(table.table("volatility", None), 0, 100),
+        correlation={key: correlation.number(key, -1, 1) for key in correlation},
+        prices=table.text("prices") if "prices" in table else None,
+    )
+
+
+def _numbers(table: Table, low: int, high: int) -> dict[Factor, Decimal]:
+    return {Factor(key): table.number(key, low, high) for key in table}
+
+
+def _factors(section: Table) -> dict[str, FactorRef]:
+    found: dict[str, FactorRef] = {}
+    for key in section:
+        table = section.table(key, ("factor", "peg"))
+        asset = _asset(section, key)
+        if asset in found:
+            section.fail(key, "this token is mapped twice")
+        found[asset] = FactorRef(Factor(table.text("factor")), Peg(table.text("peg")) if "peg" in table else None)
+    return found
+
+
+def _asset(section: Table, key: str) -> str:
+    match = _ASSET.fullmatch(key)
+    if match and match[3]:
+        return key
+    try:
+        return f"eip155:{match[1]}/erc20:{parse_address(match[2])}" if match else parse_address(key)
+    except AddressError as error:
+        section.fail(key, error.message, 'a token is written "0x..." or "eip155:1/erc20:0x..."')
+
+
+def _thresholds(table: Table) -> Thresholds:
+    if "near_liquidation" not in table:
+        return Thresholds()
+    default = Thresholds().near_liquidation
+    levels = table.table("near_liquidation", ("warning", "critical"))
+    warning = levels.number("warning", 1, 1000) if "warning" in levels else default.warning
+    critical = levels.number("critical", 1, 1000) if "critical" in levels else default.critical
+    if critical > warning:
+        levels.fail("", f"critical {critical} lies above warning {warning}", "they are price ratios: 1.10 is nearer than 1.25")
+    return Thresholds(near_liquidation=Levels(warning=warning, critical=critical))
+
+
+def _links(root: Table, manual: tuple[ManualSettings, ...], exchanges: tuple[ExchangeSettings, ...]) -> tuple[Link, ...]:
+    known = [f"manual:{settings.name}" for settings in manual] + [settings.name for settings in exchanges]
+    found: list[Link] = []
+    for table in root.tables("links", ("loan", "margin")):
+        for key in ("loan", "margin"):
+            name = table.text(key)
+            if name not in known and not name.startswith("eip155:"):
+                near = nearest(name, known)
+                hint = f"did you mean {near!r}?" if near else "an account id, manual:NAME or the name of an exchange"
+                table.fail(key, f"unknown account {shown(name, 80)!r}", hint)
+        found.append(Link(table.text("loan"), table.text("margin")))
+    return tuple(found)

@@ -1,0 +1,298 @@
+"""From accounts, figures and flags to a snapshot. Text that somebody else wrote is cleaned here, once, for every sink behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Final, cast, overload
+
+from msgspec import structs
+
+import defi_risk
+from defi_risk import model
+from defi_risk.flags.model import Flag as RaisedFlag
+from defi_risk.health import figures as health
+from defi_risk.health.figures import AccountFigures, BookFigures, Figures
+from defi_risk.health.normal import in_floats
+from defi_risk.ids import Factor
+from defi_risk.snapshot.model import (
+    SCHEMA,
+    Account,
+    BookHealth,
+    Bound,
+    Direction,
+    Evidence,
+    Exposure,
+    Flag,
+    Kind,
+    Leg,
+    Liquidation,
+    MarketMoves,
+    NearestFactor,
+    SelfCheck,
+    Snapshot,
+    Source,
+    SourceStatus,
+    Tick,
+)
+from defi_risk.text import clean
+from defi_risk.units import plain
+
+LONGEST: Final = 1000
+EXACT_IN_JSON: Final = 2**53
+FIGURES: Final = (
+    "equity_usd", "collateral_usd", "debt_usd", "weighted_collateral_usd", "requirement_usd", "initial_requirement_usd", "surplus_usd",
+    "mur", "free_margin_usd", "withdrawable_usd", "health", "hf",
+)  # fmt: skip
+NO_FIGURES: Final[dict[str, Any]] = {
+    **dict.fromkeys(FIGURES),
+    "liquidatable": None,
+    "liquidation": (),
+    "ticks": (),
+    "market_moves": MarketMoves(down=None, up=None),
+}
+NO_VALUES: Final[dict[str, Any]] = dict.fromkeys(
+    ("size", "entry_price", "funding_rate", "price_usd", "value_usd", "notional_usd", "unrealized_pnl_usd", "maintenance_usd")
+)
+NO_PRICES: Final[Mapping[Factor, float]] = MappingProxyType({})
+
+
+def build(
+    book_name: str,
+    accounts: Sequence[model.Account],
+    figures: Figures,
+    flags: Sequence[RaisedFlag],
+    sources: Sequence[model.SourceReport],
+    taken_at: datetime | float,
+    prices: Mapping[Factor, float] = NO_PRICES,
+) -> Snapshot:
+    """The snapshot of one scan at a time (unix seconds, or one that knows its zone).
+
+    `prices` are USD per unit of factors that positions are quoted in, for accounts that hold no margin in them.
+    """
+    when = taken_at if isinstance(taken_at, datetime) else datetime.fromtimestamp(taken_at, UTC)
+    return Snapshot(
+        schema=SCHEMA,
+        version=defi_risk.__version__,
+        book=_text(book_name) or "book",
+        taken_at=rfc3339(when),
+        partial=any(source.status == "failed" for source in sources) or any(not account.known for account in accounts),
+        sources=tuple(_source(source) for source in sources),
+        accounts=tuple(_account(account, figures.accounts.get(account.id), prices) for account in accounts),
+        book_health=_book(figures.book),
+        exposures=tuple(_exposure(item) for item in figures.exposures),
+        flags=tuple(_flag(flag) for flag in flags),
+    )
+
+
+def rfc3339(when: datetime) -> str:
+    """`2024-12-14T08:00:11Z`; `when` must know its time zone."""
+    if when.tzinfo is None:
+        raise ValueError("a time without time zone")
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _block_time(anchor: model.Anchor | None) -> str | None:
+    if anchor is None or not 0 <= anchor.timestamp < 253_402_300_800:  # the year 10000
+        return None
+    return rfc3339(datetime.fromtimestamp(anchor.timestamp, UTC))
+
+
+def _text(text: str) -> str:
+    """Clean text; empty stays empty."""
+    return clean(text, LONGEST) if text else ""
+
+
+@overload
+def _plus(value: float) -> float: ...
+@overload
+def _plus(value: float | None) -> float | None: ...
+def _plus(value: float | None) -> float | None:
+    """Without the sign of a negative zero."""
+    return None if value is None else value + 0.0
+
+
+def _source(report: model.SourceReport) -> Source:
+    anchor = report.anchor
+    return Source(
+        id=_text(report.id),
+        kind=cast("Kind", report.kind),
+        status=cast("SourceStatus", report.status),
+        error=_text(report.error) or None,
+        chain_id=anchor.chain.id if anchor else None,
+        block=anchor.number if anchor else None,
+        block_hash=anchor.hash if anchor else None,
+        block_time=_block_time(anchor),
+        as_of=None,
+        calls=report.calls,
+        round_trips=report.round_trips,
+        seconds=round(report.seconds, 3),
+        notes=tuple(_text(note) for note in report.notes),
+    )
+
+
+def _account(account: model.Account, figures: AccountFigures | None, prices: Mapping[Factor, float]) -> Account:
+    known = account.known and figures is not None
+    record = Account(
+        id=_text(account.id),
+        owner=_text(account.owner),
+        side=account.side.value,
+        venue=_text(account.venue),
+        market=_text(account.market),
+        chain=account.chain,
+        mode=_text(account.mode),
+        status="ok" if known else "unknown",
+        reason=None if known else _text(account.reason) or "no figures",
+        native=_native(account.native),
+        self_check=SelfCheck(protocol=_native(account.self_check.protocol), match=account.self_check.match) if account.self_check else None,
+        legs=tuple(_leg(account, leg, prices, known) for leg in account.legs),
+        **NO_FIGURES,
+    )
+    return _judged(record, figures) if known and figures is not None else record
+
+
+def _judged(record: Account, figures: AccountFigures) -> Account:
+    return structs.replace(
+        record,
+        **{name: _plus(getattr(figures, name)) for name in FIGURES},
+        liquidatable=figures.liquidatable,
+        market_moves=MarketMoves(down=_plus(figures.down), up=_plus(figures.up)),
+        liquidation=tuple(
+            Liquidation(
+                factor=_text(move.peg or move.factor), direction=_direction(move.direction), move=_plus(move.move), price=_plus(move.price)
+            )
+            for move in figures.moves
+        ),
+        ticks=tuple(
+            Tick(
+                token=tick.asset.id,
+                symbol=tick.asset.symbol,
+                direction=_direction(tick.direction),
+                now=str(tick.now),
+                answer=str(tick.answer),
+            )
+            for tick in figures.ticks
+        ),
+    )
+
+
+def _native(numbers: Mapping[str, int | bool]) -> dict[str, str]:
+    return {name: model.as_text(value) for name, value in numbers.items()}
+
+
+def _direction(word: str) -> Direction:
+    return "up" if word == "up" else "down"
+
+
+def _leg(account: model.Account, leg: model.Leg, prices: Mapping[Factor, float], known: bool) -> Leg:
+    weighed = leg.role in (model.Role.COLLATERAL, model.Role.MARGIN)
+    record = Leg(
+        role=leg.role.value,
+        token=leg.asset.id,
+        symbol=leg.asset.symbol,
+        factor=_text(leg.factor),
+        peg=_text(leg.peg) if leg.peg else None,
+        amount=None if leg.position else str(leg.amount),
+        weight=float(leg.weight) if weighed else None,
+        apr=_number(leg.apr),
+        enabled=leg.enabled,
+        **NO_VALUES,
+    )
+    if leg.position:
+        record = structs.replace(
+            record,
+            size=plain(leg.position.size),
+            entry_price=float(leg.position.entry),
+            funding_rate=_number(leg.position.funding_8h),
+        )
+    return _valued(record, account, leg, prices) if known else record
+
+
+def _valued(record: Leg, account: model.Account, leg: model.Leg, prices: Mapping[Factor, float]) -> Leg:
+    """The USD figures of one leg: those of an account that holds nothing else."""
+    position = leg.position
+    if position is None:
+        [holding] = in_floats(replace(account, legs=(leg,)), prices).holdings
+        return structs.replace(record, price_usd=_plus(holding.price), value_usd=_plus(holding.value))
+    quote = _quote_usd(account, position, prices)
+    alone = in_floats(replace(account, legs=(leg,)), {**prices, position.quote: quote})
+    return structs.replace(
+        record,
+        price_usd=float(position.mark) * quote,
+        notional_usd=abs(alone.holdings[0].value),
+        unrealized_pnl_usd=_plus(alone.equity),
+        maintenance_usd=_plus(alone.requirement()),
+    )
+
+
+def _quote_usd(account: model.Account, position: model.Position, prices: Mapping[Factor, float]) -> float:
+    """USD per quote coin: that of the account's margin in the same coin, else the book's, else 1."""
+    for leg in account.legs:
+        margin = leg.role is model.Role.MARGIN and (leg.factor, leg.peg) == (position.quote, position.quote_peg)
+        if margin and leg.price is not None:
+            return float(leg.price.value)
+    return prices.get(position.quote, 1.0)
+
+
+def _number(value: Decimal | None) -> float | None:
+    return None if value is None else _plus(float(value))
+
+
+def _book(figures: BookFigures) -> BookHealth:
+    nearest = figures.nearest_factor
+    return BookHealth(
+        uhf=_plus(figures.uhf),
+        first_account=figures.first_account,
+        first_side=_direction(figures.first_side) if figures.first_side else None,
+        corridor=(_plus(figures.corridor[0]), _plus(figures.corridor[1])),
+        netted_uhf=_plus(figures.netted_uhf),
+        netted_health=_plus(figures.netted_health),
+        stranded_usd=_plus(figures.stranded_usd),
+        fragmentation=_plus(figures.fragmentation),
+        mur=_plus(figures.mur),
+        net_equity_usd=_plus(figures.net_equity_usd),
+        true_leverage=_plus(figures.true_leverage),
+        nearest_factor=NearestFactor(
+            factor=_text(nearest.factor),
+            direction=_direction(nearest.direction),
+            move=_plus(nearest.move),
+            account=nearest.account,
+        )
+        if nearest
+        else None,
+        bound=cast("Bound", figures.bound),
+    )
+
+
+def _exposure(item: health.Exposure) -> Exposure:
+    return Exposure(
+        factor=_text(item.factor),
+        long_usd=_plus(item.long_usd),
+        short_usd=_plus(item.short_usd),
+        net_usd=_plus(item.net_usd),
+        by_venue={_text(venue) or "?": _plus(usd) for venue, usd in item.by_venue.items()},
+        corridor=(_plus(item.corridor[0]), _plus(item.corridor[1])),
+        hedge_ratio=_plus(item.hedge_ratio),
+    )
+
+
+def _flag(flag: RaisedFlag) -> Flag:
+    return Flag(
+        code=flag.code,
+        severity=flag.severity.value,
+        accounts=tuple(flag.accounts),
+        message=_text(flag.message),
+        evidence={name: _evidence(value) for name, value in flag.evidence.items()},
+        threshold=_text(flag.threshold) if isinstance(flag.threshold, str) else flag.threshold,
+    )
+
+
+def _evidence(value: Evidence) -> Evidence:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int) and abs(value) > EXACT_IN_JSON:
+        return str(value)
+    return value

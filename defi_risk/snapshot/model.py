@@ -1,0 +1,257 @@
+"""A snapshot: one frozen reading of a book with all its figures, as written to JSON.
+
+The field names are the keys of the file. Amounts in token units and exact integers are strings; USD figures, ratios, rates and moves are
+numbers; absent is null, never NaN or infinity; times are RFC 3339 UTC. Fields that are `UNSET` belong to parts that were not asked for,
+and are left out of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA: Final = "defi-risk/snapshot/1"
+
+Exact = Annotated[str, Meta(pattern=r"^-?[0-9]+$", description="an exact integer")]
+Amount = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="an exact amount in token units")]
+Time = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", description="RFC 3339, UTC")]
+Usd = Annotated[float, Meta(description="US dollars")]
+Ratio = Annotated[float, Meta(description="a ratio, 1 is 100 %")]
+Move = Annotated[float, Meta(description="relative change of a price: -0.25 is a fall by a quarter")]
+Direction = Literal["down", "up"]
+Kind = Literal["chain", "exchange", "manual"]
+SourceStatus = Literal["ok", "stale", "failed"]
+Side = Literal["lending", "derivatives"]
+Role = Literal["collateral", "debt", "margin", "position"]
+Severity = Literal["info", "warning", "critical"]
+Bound = Literal["exact", "at_most", "unknown"]
+Evidence = float | int | str | bool | None
+Part = dict[str, Any]
+
+
+class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How reading one source went; the block fields are those of a chain's anchor, null where there is none."""
+
+    id: str
+    kind: Kind
+    status: SourceStatus
+    error: str | None
+    chain_id: int | None
+    block: int | None
+    block_hash: str | None
+    block_time: Time | None
+    as_of: Time | None
+    calls: int
+    round_trips: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One holding or obligation. `price_usd` and `entry_price` are for one unit (a position's price is the mark, its entry is in the
+    quote coin); `maintenance_usd` includes the closing fee; `apr` is simple and a year's, `funding_rate` that of 8 hours (positive:
+    longs pay).
+    """
+
+    role: Role
+    token: str
+    symbol: str
+    factor: str
+    peg: str | None
+    amount: Amount | None
+    price_usd: Usd | None
+    value_usd: Usd | None
+    weight: Ratio | None
+    size: Amount | None
+    entry_price: float | None
+    notional_usd: Usd | None
+    unrealized_pnl_usd: Usd | None
+    maintenance_usd: Usd | None
+    apr: Ratio | None
+    funding_rate: Ratio | None
+    enabled: bool
+
+
+class Liquidation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One factor (or peg) moved alone to the account's boundary; `price` is that of the largest leg there, in USD."""
+
+    factor: str
+    direction: Direction
+    move: Move
+    price: float
+
+
+class Tick(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first answer of the venue's oracle for one token, going outward from `now`, at which the venue would liquidate."""
+
+    token: str
+    symbol: str
+    direction: Direction
+    now: Exact
+    answer: Exact
+
+
+class MarketMoves(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The market moves to the account's boundary; null where no move on that side liquidates."""
+
+    down: Move | None
+    up: Move | None
+
+
+class SelfCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The venue's own numbers at the same block, and whether ours equal them."""
+
+    protocol: dict[str, str]
+    match: bool
+
+
+class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One margin account. An unknown one has a `reason`, and null for every figure."""
+
+    id: str
+    owner: str
+    side: Side
+    venue: str
+    market: str
+    chain: str | None
+    mode: str
+    status: Literal["ok", "unknown"]
+    reason: str | None
+    equity_usd: Usd | None
+    collateral_usd: Usd | None
+    debt_usd: Usd | None
+    weighted_collateral_usd: Usd | None
+    requirement_usd: Usd | None
+    initial_requirement_usd: Usd | None
+    surplus_usd: Usd | None
+    mur: Ratio | None
+    free_margin_usd: Usd | None
+    withdrawable_usd: Usd | None
+    health: Ratio | None
+    hf: Ratio | None
+    liquidatable: bool | None
+    native: dict[str, str]
+    self_check: SelfCheck | None
+    legs: tuple[Leg, ...]
+    liquidation: tuple[Liquidation, ...]
+    ticks: tuple[Tick, ...]
+    market_moves: MarketMoves
+    sigma: float | UnsetType | None = UNSET
+    time_to_liquidation_days: float | UnsetType | None = UNSET
+
+
+class NearestFactor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The smallest move of one factor or peg alone, as a log ratio, that liquidates any account."""
+
+    factor: str
+    direction: Direction
+    move: Move
+    account: str
+
+
+class BookHealth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Figures of the whole book. `uhf` null: no market move liquidates anything. `netted_*` are upper bounds, not safety numbers."""
+
+    uhf: Ratio | None
+    first_account: str | None
+    first_side: Direction | None
+    corridor: tuple[Move | None, Move | None]
+    netted_uhf: Ratio | None
+    netted_health: Ratio | None
+    stranded_usd: Usd | None
+    fragmentation: Ratio | None
+    mur: Ratio | None
+    net_equity_usd: Usd | None
+    true_leverage: Ratio | None
+    nearest_factor: NearestFactor | None
+    bound: Bound
+    time_to_liquidation_days: float | UnsetType | None = UNSET
+    sigma: Part | UnsetType | None = UNSET
+
+
+class Exposure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the book holds of one factor; `by_venue` is net."""
+
+    factor: str
+    long_usd: Usd
+    short_usd: Usd
+    net_usd: Usd
+    by_venue: dict[str, float]
+    corridor: tuple[Move | None, Move | None]
+    hedge_ratio: Ratio | None
+
+
+class Flag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One raised condition with the numbers behind it."""
+
+    code: str
+    severity: Severity
+    accounts: tuple[str, ...]
+    message: str
+    evidence: dict[str, Evidence]
+    threshold: float | str | None
+
+
+class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One frozen reading of a book: sources, accounts, figures and flags."""
+
+    schema: Literal["defi-risk/snapshot/1"]
+    version: str
+    book: str
+    taken_at: Time
+    partial: bool
+    sources: tuple[Source, ...]
+    accounts: tuple[Account, ...]
+    book_health: BookHealth
+    exposures: tuple[Exposure, ...]
+    flags: tuple[Flag, ...]
+    boundary: Part | UnsetType | None = UNSET
+    stress: tuple[Part, ...] | UnsetType = UNSET
+    cascade: Part | UnsetType = UNSET
+    chance: Part | UnsetType = UNSET
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was found: equal for two scans of one block, whenever, how fast and by which release they were taken."""
+        steady = tuple(
+            msgspec.structs.replace(source, calls=0, round_trips=0, seconds=0.0, notes=(), error=None) for source in self.sources
+        )
+        content = msgspec.structs.replace(self, version="", taken_at="", sources=steady)
+        return hashlib.sha256(content.to_json().encode()).hexdigest()
+
+    @property
+    def id(self) -> str:
+        """A name for this snapshot that sorts by time and is safe in a file name."""
+        return self.taken_at.translate(str.maketrans("", "", "-:")) + "-" + self.digest[:12]
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Canonical JSON: sorted keys, no spaces unless indented. Raises `ValueError` for a NaN or an infinity, which is a bug."""
+        separators = (",", ":") if indent is None else (",", ": ")
+        content: object = msgspec.to_builtins(self)
+        return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
+
+    @staticmethod
+    def from_json(text: str | bytes, file: str = "") -> Snapshot:
+        """The snapshot in a JSON text. Raises `StoreError`, with `file` in its message."""
+        from defi_risk.snapshot.read import from_json
+
+        return from_json(text, file)
+
+    def to_frame(self, name: str = "accounts") -> pandas.DataFrame:
+        """A pandas frame of the "accounts", "legs" or "flags", with units in the column names; exact amounts stay text."""
+        from defi_risk.snapshot.frames import frame
+
+        return frame(self, name)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the answer and the accounts, escaped."""
+        from defi_risk.snapshot.html import notebook
+
+        return notebook(self)
