@@ -7,7 +7,7 @@ account and touches nobody else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from defi_risk.errors import AdapterError, BadAnswer, DefiRiskError
@@ -82,12 +82,12 @@ def read(source: Source, jobs: Sequence[Job], context: Context, progress: Progre
         for index, (reading, asks) in current.items():
             _step(outcomes, waiting, index, jobs[index], reading, _sender(reading, asks, table))
     findings = Findings()
-    for index in range(len(jobs)):
+    for index, job in enumerate(jobs):
         for item in outcomes[index]:
             if isinstance(item, Quote):
                 findings.quotes.append(item)
             else:
-                findings.accounts.append(item)
+                findings.accounts.append(replace(item, owner_name=job.owner.name) if job.owner.name else item)
     return findings
 
 

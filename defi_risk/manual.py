@@ -40,7 +40,7 @@ def _account(settings: ManualSettings) -> Account:
         rule=LiquidationRule(
             kind="repay" if lending else "close",
             close_factor=settings.close_factor,
-            remainder=settings.remainder,
+            remainder="lost" if settings.remainder == "lost" else "refunded",
         ),
         source=SOURCE,
     )

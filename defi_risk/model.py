@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from defi_risk.ids import USD, AccountId, Address, AssetId, ChainId, Factor, Peg
 from defi_risk.text import clean
@@ -98,7 +98,8 @@ class Price:
     """A price as the venue reads it: units of `unit` (USD, or a factor such as ETH) for one whole token.
 
     `source` names the oracle (an address, or "book"). `updated_at` is the unix time of the oracle's answer and `heartbeat` the
-    seconds after which it counts as stale; None where the oracle does not tell.
+    seconds after which it counts as stale; None where the oracle does not tell. `capped` tells whether a cap of the oracle's own
+    holds the price below its market; None where it has none.
     """
 
     value: Quantity
@@ -106,6 +107,7 @@ class Price:
     source: str = ""
     updated_at: int | None = None
     heartbeat: int | None = None
+    capped: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,12 +191,12 @@ class LiquidationRule:
     What a call leaves of both must be worth `dust_usd` each, or nothing. `remainder`: "refunded" or "lost" after a close.
     """
 
-    kind: str
+    kind: Literal["repay", "absorb", "close"]
     close_factor: Decimal = ONE
     full_below: Decimal | None = None
     full_under_usd: Decimal | None = None
     dust_usd: Decimal | None = None
-    remainder: str = "refunded"
+    remainder: Literal["refunded", "lost"] = "refunded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +269,13 @@ class Account:
 
     `liquidatable` is the venue's verdict at the anchor (None: unknown, or left to the model for accounts without `exact`).
     `strict` True: dead only below the line; False: dead on it. `blocked` says why a liquidation would be refused at present though
-    the account is below its line (a pause, a grace period), empty where nothing stands in the way.
+    the account is below its line (a pause, a grace period), empty where nothing stands in the way. `owner_name` is the name that the
+    owner was asked by, where there was one; the engine fills it in.
     """
 
     id: AccountId
     owner: str
+    owner_name: str = ""
     side: Side
     venue: str
     market: str

@@ -150,7 +150,8 @@ class Adapter(Protocol):
     """One venue's way of being read.
 
     `name` is the adapter's name in books and ids, `api` the version of this module it was written for, `roots` the parameter names
-    of a market, the first being the root address that identifies it, and `venue` the name shown.
+    of a market, addresses all, the first being the one that identifies it, and `venue` the name shown. An adapter may name optional
+    settings of its markets in a class attribute `settings`.
     """
 
     name: ClassVar[str]
@@ -161,6 +162,12 @@ class Adapter(Protocol):
     def read(self, owner: Owner, market: Market, at: Context) -> Reading:
         """Read what one owner holds in one market; empty where there is nothing."""
         ...
+
+
+def settings_of(adapter: Adapter) -> tuple[str, ...]:
+    """Names of the optional settings that an adapter's markets may have beside their root addresses."""
+    settings: tuple[str, ...] = getattr(adapter, "settings", ())
+    return settings
 
 
 def together(parts: Sequence[Steps[_R]]) -> Steps[list[_R]]:

@@ -38,6 +38,7 @@ from defi_risk.snapshot.model import (
     SourceStatus,
     Tick,
 )
+from defi_risk.snapshot.venue import liquidation_rule, oracle, rfc3339
 from defi_risk.text import clean
 from defi_risk.units import plain
 
@@ -73,6 +74,7 @@ def build(
 
     `prices` are USD per unit of factors that positions are quoted in, for accounts that hold no margin in them.
     """
+    times = {source.anchor.chain.name: source.anchor.timestamp for source in sources if source.anchor}
     when = taken_at if isinstance(taken_at, datetime) else datetime.fromtimestamp(taken_at, UTC)
     return Snapshot(
         schema=SCHEMA,
@@ -81,18 +83,11 @@ def build(
         taken_at=rfc3339(when),
         partial=any(source.status == "failed" for source in sources) or any(not account.known for account in accounts),
         sources=tuple(_source(source) for source in sources),
-        accounts=tuple(_account(account, figures.accounts.get(account.id), prices) for account in accounts),
+        accounts=tuple(_account(account, figures.accounts.get(account.id), prices, times.get(account.chain or "")) for account in accounts),
         book_health=_book(figures.book),
         exposures=tuple(_exposure(item) for item in figures.exposures),
         flags=tuple(_flag(flag) for flag in flags),
     )
-
-
-def rfc3339(when: datetime) -> str:
-    """`2024-12-14T08:00:11Z`; `when` must know its time zone."""
-    if when.tzinfo is None:
-        raise ValueError("a time without time zone")
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _block_time(anchor: model.Anchor | None) -> str | None:
@@ -134,11 +129,12 @@ def _source(report: model.SourceReport) -> Source:
     )
 
 
-def _account(account: model.Account, figures: AccountFigures | None, prices: Mapping[Factor, float]) -> Account:
+def _account(account: model.Account, figures: AccountFigures | None, prices: Mapping[Factor, float], time: int | None) -> Account:
     known = account.known and figures is not None
     record = Account(
         id=_text(account.id),
         owner=_text(account.owner),
+        owner_name=_text(account.owner_name) or None,
         side=account.side.value,
         venue=_text(account.venue),
         market=_text(account.market),
@@ -148,7 +144,9 @@ def _account(account: model.Account, figures: AccountFigures | None, prices: Map
         reason=None if known else _text(account.reason) or "no figures",
         native=_native(account.native),
         self_check=SelfCheck(protocol=_native(account.self_check.protocol), match=account.self_check.match) if account.self_check else None,
-        legs=tuple(_leg(account, leg, prices, known) for leg in account.legs),
+        blocked=_text(account.blocked) or None,
+        liquidation_rule=liquidation_rule(account.rule),
+        legs=tuple(_leg(account, leg, prices, time, known) for leg in account.legs),
         **NO_FIGURES,
     )
     return _judged(record, figures) if known and figures is not None else record
@@ -187,7 +185,7 @@ def _direction(word: str) -> Direction:
     return "up" if word == "up" else "down"
 
 
-def _leg(account: model.Account, leg: model.Leg, prices: Mapping[Factor, float], known: bool) -> Leg:
+def _leg(account: model.Account, leg: model.Leg, prices: Mapping[Factor, float], time: int | None, known: bool) -> Leg:
     weighed = leg.role in (model.Role.COLLATERAL, model.Role.MARGIN)
     record = Leg(
         role=leg.role.value,
@@ -197,7 +195,12 @@ def _leg(account: model.Account, leg: model.Leg, prices: Mapping[Factor, float],
         peg=_text(leg.peg) if leg.peg else None,
         amount=None if leg.position else str(leg.amount),
         weight=float(leg.weight) if weighed else None,
+        initial_weight=_number(leg.initial_weight) if weighed else None,
+        bonus=_number(leg.bonus),
+        available=None if leg.available is None else str(leg.available),
+        oracle=oracle(leg.price, time),
         apr=_number(leg.apr),
+        compounding=leg.compounding or None,
         enabled=leg.enabled,
         **NO_VALUES,
     )

@@ -54,10 +54,35 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notes: tuple[str, ...]
 
 
+class Oracle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a price comes from: an oracle's address or `book`. The age is that at the block; `capped` where an adapter limits the price."""
+
+    source: str
+    updated_at: Time | None
+    age_seconds: int | None
+    heartbeat_seconds: int | None
+    capped: bool | None
+
+
+class LiquidationRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the venue's liquidation does: `repay` a share of one debt, `absorb` the account, or `close` positions.
+
+    All of a debt may be repaid at or below `full_below_health`, or where collateral or debt is worth less than `full_under_usd`; what is
+    left of both must be worth `dust_usd` each.
+    """
+
+    kind: Literal["repay", "absorb", "close"]
+    close_factor: Ratio
+    full_below_health: Ratio | None
+    full_under_usd: Usd | None
+    dust_usd: Usd | None
+    remainder: Literal["refunded", "lost"]
+
+
 class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One holding or obligation. `price_usd` and `entry_price` are for one unit (a position's price is the mark, its entry is in the
-    quote coin); `maintenance_usd` includes the closing fee; `apr` is simple and a year's, `funding_rate` that of 8 hours (positive:
-    longs pay).
+    quote coin); `maintenance_usd` includes the closing fee; `apr` is simple and a year's and grows as `compounding` says,
+    `funding_rate` that of 8 hours (positive: longs pay); `bonus` is a liquidator's; `available` is what the venue could pay out now.
     """
 
     role: Role
@@ -69,12 +94,17 @@ class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price_usd: Usd | None
     value_usd: Usd | None
     weight: Ratio | None
+    initial_weight: Ratio | None
+    bonus: Ratio | None
+    available: Amount | None
+    oracle: Oracle | None
     size: Amount | None
     entry_price: float | None
     notional_usd: Usd | None
     unrealized_pnl_usd: Usd | None
     maintenance_usd: Usd | None
     apr: Ratio | None
+    compounding: str | None
     funding_rate: Ratio | None
     enabled: bool
 
@@ -113,10 +143,14 @@ class SelfCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One margin account. An unknown one has a `reason`, and null for every figure."""
+    """One margin account. An unknown one has a `reason`, and null for every figure.
+
+    `owner_name` is the name that the owner was asked by; `blocked` says why the venue would refuse a liquidation at present.
+    """
 
     id: str
     owner: str
+    owner_name: str | None
     side: Side
     venue: str
     market: str
@@ -137,6 +171,8 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health: Ratio | None
     hf: Ratio | None
     liquidatable: bool | None
+    blocked: str | None
+    liquidation_rule: LiquidationRule
     native: dict[str, str]
     self_check: SelfCheck | None
     legs: tuple[Leg, ...]

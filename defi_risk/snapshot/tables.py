@@ -16,13 +16,14 @@ from defi_risk.snapshot.model import Account, Flag, Leg, Snapshot
 Kind = Literal["text", "number", "bool", "time"]
 Value = str | float | bool | None
 COMMON: Final[tuple[tuple[str, Kind], ...]] = (("snapshot_id", "text"), ("taken_at", "time"))
-_TEXT: Final = ("id", "owner", "side", "venue", "market", "chain", "mode", "status", "reason")
+_TEXT: Final = ("id", "owner", "owner_name", "side", "venue", "market", "chain", "mode", "status", "reason", "blocked")
 _FIGURES: Final = (
     "equity_usd", "collateral_usd", "debt_usd", "weighted_collateral_usd", "requirement_usd", "initial_requirement_usd", "surplus_usd",
     "mur", "free_margin_usd", "withdrawable_usd", "health", "hf",
 )  # fmt: skip
 _LEG_NUMBERS: Final = (
-    "price_usd", "value_usd", "weight", "entry_price", "notional_usd", "unrealized_pnl_usd", "maintenance_usd", "apr", "funding_rate",
+    "price_usd", "value_usd", "weight", "initial_weight", "bonus", "entry_price", "notional_usd", "unrealized_pnl_usd", "maintenance_usd",
+    "apr", "funding_rate",
 )  # fmt: skip
 
 

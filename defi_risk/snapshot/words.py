@@ -77,13 +77,13 @@ class Names:
     def of(self, account: Account) -> str:
         """`Aave v3 · core · 0x71C7…976F`"""
         venue, market = shown(account.venue, 24), shown(account.market, 32)
-        parts = [venue] if venue.lower() == market.lower() or not account.market else [venue, market]
+        parts = [venue] if account.market.lower() in ("", "manual", account.venue.lower()) else [venue, market]
         if account.mode not in ("", "cross"):
             parts.append(shown(account.mode, 16))
         if self._many_chains and account.chain:
             parts.append(shown(account.chain, 16))
         if self._many_owners and account.chain:
-            parts.append(owner(account.owner))
+            parts.append(shown(account.owner_name, 30) if account.owner_name else owner(account.owner))
         return " · ".join(parts)
 
     def by_id(self, identity: str) -> str:

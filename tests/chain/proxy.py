@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,7 +16,7 @@ Change = Callable[[bytes], bytes]
 
 
 @contextmanager
-def tampering(anvil: Anvil, selector: bytes, change: Change) -> Iterator[str]:
+def tampering(anvil: Anvil, selector: bytes, change: Change) -> Generator[str]:
     """URL of a node that answers calls of one function with what `change` makes of the real answer.
 
     It knows no Multicall3 and no overrides, so that every call stands alone and can be told by its selector.

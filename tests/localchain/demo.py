@@ -42,7 +42,7 @@ def write(file: Path = FILE) -> Path:
 
 
 def record() -> Recording:
-    """Bring the chain up, let the wallet act, wait a month, read."""
+    """Bring the chain up, let the wallet borrow and post what it borrowed elsewhere, wait a month, read."""
     with Anvil() as anvil:
         put_multicall3(anvil)
         assets = Assets(anvil)
@@ -58,6 +58,7 @@ def record() -> Recording:
         comet.supply(owner, "wstETH", 3)
         comet.borrow(owner, 16_000)
         assets.token("USDC").mint(owner, 4_000)
+        assets.token("USDC").contract.send("transfer", person("demo/perp venue"), 24_000 * 10**6, sender=owner)
         anvil.pass_time(DAYS * 86_400)
         for symbol, price in PRICES.items():
             assets.feed(symbol).set(price)

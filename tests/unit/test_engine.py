@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ AT = Context(CHAIN, 100, 1_700_000_000)
 class Answers:
     """A source whose answers are a function of the ask; counts what it is asked."""
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, answer: Callable[[Ask], Any]) -> None:
         self.anchor = Anchor(CHAIN, 100, "0x" + "1" * 64, 1_700_000_000)
         self.rounds: list[list[Ask]] = []
         self._answer = answer
@@ -85,7 +85,7 @@ def test_equal_asks_of_all_readings_are_asked_once_a_round() -> None:
 @pytest.mark.parametrize("error", [CallReverted("reverted"), Undecodable("not a number")])
 def test_a_failing_read_makes_one_unknown_account(error: Exception) -> None:
     poor = checksum(f"{3:040x}")
-    source = Answers(lambda ask: error if ask.args == (poor,) else 5)
+    source = Answers(lambda ask: error if isinstance(ask, Call) and ask.args == (poor,) else 5)
     found = engine.read(source, jobs(Toy(), 5), AT)
     unknown = [item for item in found.accounts if not item.known]
     assert [item.owner for item in unknown] == [poor]

@@ -38,7 +38,7 @@ def test_a_quantity_keeps_every_digit(raw: int, decimals: int) -> None:
 def test_digits_survive_in_threads() -> None:
     quantity = Quantity(MAX_UINT256, 18)
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(lambda _: str(quantity), range(4))) == [str(quantity)] * 4
+        assert list(pool.map(str, [quantity] * 4)) == [str(quantity)] * 4
     assert str(quantity).replace(".", "") == str(MAX_UINT256)
 
 

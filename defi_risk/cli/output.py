@@ -1,0 +1,187 @@
+"""Where a snapshot goes: a table, JSON, CSV or Parquet, on standard output or in files; and the exit code that it means."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from defi_risk.cli import Session, warn
+from defi_risk.errors import UsageError
+
+if TYPE_CHECKING:
+    from defi_risk.snapshot import Snapshot
+
+SUFFIXES: Final = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "table"}
+TABLES: Final = ("accounts", "legs", "flags")
+_LIMIT: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A form, and the file, or folder (one file a table), that it is written to; standard output where there is neither."""
+
+    form: str
+    file: Path | None = None
+    folder: Path | None = None
+
+
+def planned(form: str | None, output: str | None) -> Target:
+    """Settle form and place before anything is read, so that a mistake costs no scan. Raises `UsageError`."""
+    if form == "parquet" or (output or "").lower().endswith(".parquet"):
+        from defi_risk.export.parquet import pyarrow_parquet
+
+        pyarrow_parquet()
+    if output is None:
+        if form == "parquet":
+            raise UsageError("Parquet is not for a terminal", hint="add -o accounts.parquet, or -o DIR/ for all tables")
+        return Target(form or "table")
+    if "\0" in output or not output:
+        raise UsageError("-o needs the name of a file or of a folder")
+    path = Path(output)
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {output!r}: the folder {os.fspath(path.parent)!r} does not exist")
+    if output.endswith(("/", os.sep)) or path.is_dir():
+        return Target(form or "csv", folder=path)
+    return Target(form or SUFFIXES.get(path.suffix.lower(), "table"), file=path)
+
+
+def emit(snapshot: Snapshot, target: Target, session: Session) -> None:
+    """Write the snapshot, then tell on standard error what it lacks."""
+    if target.folder is not None:
+        _make(target.folder)
+        for name, write in _files(snapshot, target.form).items():
+            _write_file(target.folder / name, write, session)
+    elif target.file is not None:
+        _write_file(target.file, _single(snapshot, target.form), session)
+    elif target.form == "table":
+        _to_terminal(snapshot)
+    else:
+        _to_stdout(_single(snapshot, target.form))
+    _tell(snapshot, target, session)
+
+
+def exit_code(snapshot: Snapshot, fail_on: str | None) -> int:
+    """10 where a flag of `fail_on` or above was raised, else 3 where the snapshot is partial, else 0."""
+    grave = {"warning": ("warning", "critical"), "critical": ("critical",)}.get(fail_on or "", ())
+    if any(flag.severity in grave for flag in snapshot.flags):
+        return 10
+    return 3 if snapshot.partial else 0
+
+
+Write = Callable[[BinaryIO], None]
+
+
+def _single(snapshot: Snapshot, form: str) -> Write:
+    if form == "json":
+        return lambda stream: _put(stream, snapshot.to_json(2) + "\n")
+    if form == "csv":
+        return _table(snapshot, "accounts", "csv")
+    if form == "parquet":
+        return _table(snapshot, "accounts", "parquet")
+
+    def write(stream: BinaryIO) -> None:
+        from defi_risk.export.table import as_text
+
+        _put(stream, as_text(snapshot))
+
+    return write
+
+
+def _files(snapshot: Snapshot, form: str) -> dict[str, Write]:
+    if form in ("csv", "parquet"):
+        return {f"{name}.{form}": _table(snapshot, name, form) for name in TABLES}
+    return {"snapshot.json" if form == "json" else "snapshot.txt": _single(snapshot, form)}
+
+
+def _table(snapshot: Snapshot, name: str, form: str) -> Write:
+    if form == "csv":
+        from defi_risk.export.csv import write_csv
+
+        return lambda stream: write_csv(snapshot, name, stream)
+    from defi_risk.export.parquet import write_parquet
+
+    return lambda stream: write_parquet(snapshot, name, stream)
+
+
+def _put(stream: BinaryIO, text: str) -> None:
+    stream.write(text.encode("utf-8", "replace"))
+
+
+def _write_file(path: Path, write: Write, session: Session) -> None:
+    """Write a file whole or not at all; a device or pipe is written to as it is."""
+    from defi_risk.text import shown
+
+    place = path.resolve()
+    try:
+        if place.exists() and not place.is_file():
+            with place.open("wb") as stream:
+                write(stream)
+            return
+        part = place.with_name(f".{place.name}.{os.getpid()}.part")
+        try:
+            with part.open("xb") as stream:
+                write(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write {shown(str(path), 200)!r}: {error.strerror}") from None
+    session.say(f"wrote {path}")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {os.fspath(folder)!r}: {error.strerror}") from None
+
+
+def _to_terminal(snapshot: Snapshot) -> None:
+    from defi_risk.export.table import show
+
+    try:
+        show(snapshot)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _closed()
+
+
+def _to_stdout(write: Write) -> None:
+    try:
+        sys.stdout.flush()
+        stream = sys.stdout.buffer
+        write(stream)
+        stream.flush()
+    except BrokenPipeError:
+        _closed()
+
+
+def _closed() -> None:
+    """Nobody reads on (`| head`): what is still buffered goes nowhere, without a complaint at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _tell(snapshot: Snapshot, target: Target, session: Session) -> None:
+    """Failed sources are always told; what the table says already is not told again."""
+    failed = [source for source in snapshot.sources if source.status == "failed"]
+    for source in failed:
+        warn(f"error: {source.id}: {source.error or 'failed'}")
+    unknown = [account for account in snapshot.accounts if account.status == "unknown"]
+    if target.form != "table" or target.file or target.folder:
+        for account in unknown[:_LIMIT]:
+            warn(f"warning: {account.id} is unknown: {account.reason}")
+        if len(unknown) > _LIMIT:
+            warn(f"warning: and {len(unknown) - _LIMIT} more accounts are unknown")
+    if session.verbose:
+        for source in snapshot.sources:
+            warn(f"{source.id}: {source.status}, {source.calls} reads in {source.round_trips} round trips, {source.seconds:.2f} s")
+            for note in source.notes:
+                warn(f"{source.id}: {note}")

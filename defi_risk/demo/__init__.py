@@ -1,0 +1,35 @@
+"""The demo: the code of a scan over answers that were recorded, so that it needs no node, no key and no network.
+
+`chain.json` holds what real Aave V3.6 contracts, and our double of a Compound V3 market, answered on a local chain; `book.toml` adds
+a short on a venue that nobody reads. `python -m tests.localchain demo` records it anew.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from defi_risk.snapshot import Snapshot
+
+NOTE: Final = "recorded on a local chain: Aave V3.6 as deployed from its own sources, Compound V3 as a double of ours"
+
+
+def snapshot() -> Snapshot:
+    """The demo's snapshot, computed now from the recorded answers. Raises `StoreError` where the recording does not fit this version."""
+    from defi_risk import engine, registry
+    from defi_risk.book import parse
+    from defi_risk.engine import Job
+    from defi_risk.model import SourceReport
+    from defi_risk.replay import Replay, loads
+    from defi_risk.scan import assemble
+
+    folder = files("defi_risk") / "demo"
+    recording = loads((folder / "chain.json").read_text("utf-8"), "chain.json")
+    replay = Replay(recording)
+    jobs = [Job(registry.get(case.market.adapter), case.owner, case.market) for case in recording.cases]
+    findings = engine.read(replay, jobs, recording.context)
+    report = SourceReport(
+        id=recording.anchor.chain.name, anchor=replay.anchor, calls=replay.calls, round_trips=replay.round_trips, notes=(NOTE,)
+    )
+    return assemble(parse((folder / "book.toml").read_text("utf-8"), "demo book"), findings, (report,))

@@ -1,0 +1,102 @@
+"""What a scan is to read: nodes, wallets and markets, gathered from options, environment and book.
+
+Precedence: option, then environment (`DEFI_RISK_RPC_<CHAIN>`), then book, then what is built in. A book that names chains is read on
+those chains; the environment then only replaces their nodes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from defi_risk import ens, markets
+from defi_risk.book import Book, ChainSettings, MarketSettings
+from defi_risk.errors import UsageError
+from defi_risk.ids import parse_address
+from defi_risk.model import Chain, Owner
+from defi_risk.secrets import Secret
+from defi_risk.spi import Market
+
+RPC_VARIABLE: Final = "DEFI_RISK_RPC_"
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTarget:
+    """One chain to read: its nodes in the order they are tried, and the markets to read on it."""
+
+    chain: Chain
+    settings: ChainSettings
+    markets: tuple[Market, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    """Wallets to read: addresses, and names that have yet to be resolved."""
+
+    owners: tuple[Owner, ...]
+    names: tuple[str, ...]
+
+
+def wallets(given: Iterable[str]) -> Wallets:
+    """Wallets as people write them, each once. Raises `AddressError` for text that is neither."""
+    owners: dict[Owner, None] = {}
+    names: dict[str, None] = {}
+    for text in given:
+        written = text.strip()
+        if ens.is_name(written):
+            names[written] = None
+        else:
+            owners[Owner(parse_address(written))] = None
+    return Wallets(tuple(owners), tuple(names))
+
+
+def chains(book: Book, rpc: Mapping[str, Sequence[Secret]], extra: Sequence[MarketSettings]) -> tuple[ChainTarget, ...]:
+    """The chains to read with their markets, by name. Raises `UsageError` for an unknown chain, or one without a node."""
+    settings = _nodes(book, rpc)
+    known = {name: markets.chain(name, chosen.chain_id) for name, chosen in settings.items()}
+    wanted = _markets(known, (*book.markets, *extra))
+    return tuple(ChainTarget(known[name], settings[name], (*wanted.get(name, ()), _wallet(known[name]))) for name in sorted(settings))
+
+
+def _nodes(book: Book, rpc: Mapping[str, Sequence[Secret]]) -> dict[str, ChainSettings]:
+    """Settings of every chain to read; each has at least one node."""
+    found = dict(book.chains)
+    for name in sorted({*markets.chains(), *found}):
+        value = os.environ.get(RPC_VARIABLE + name.upper().replace("-", "_"), "").strip()
+        if value and (name in found or not book.chains):
+            found[name] = replace(found.get(name) or ChainSettings(name=name), rpc=(Secret(value, f"env {RPC_VARIABLE}{name.upper()}"),))
+    for name, nodes in rpc.items():
+        found[name] = replace(found.get(name) or ChainSettings(name=name), rpc=tuple(nodes))
+    for name, settings in found.items():
+        if not settings.rpc:
+            raise UsageError(
+                f"chain {name!r} has no node",
+                hint=f"give rpc in [chains.{name}], set {RPC_VARIABLE}{name.upper()}, or use --rpc {name}=URL",
+            )
+    return found
+
+
+def _markets(known: Mapping[str, Chain], extra: Sequence[MarketSettings]) -> dict[str, list[Market]]:
+    """Built-in markets that are on, and those asked for, of the chains to read. The latter win where both have one root."""
+    found: dict[str, dict[tuple[str, str], Market]] = {name: {} for name in known}
+    by_id = {chain.id: name for name, chain in known.items()}
+    for market in markets.on_by_default():
+        name = by_id.get(market.chain.id)
+        if name is not None:
+            found[name][market.adapter, market.root] = replace(market, chain=known[name])
+    for settings in extra:
+        if settings.chain not in known:
+            raise UsageError(
+                f"market {settings.name!r} is on chain {settings.chain!r}, which has no node",
+                hint=f"use --rpc {settings.chain}=URL or a [chains.{settings.chain}] table",
+            )
+        market = markets.from_settings(settings, known[settings.chain])
+        found[settings.chain][market.adapter, market.root] = market
+    return {name: list(items.values()) for name, items in found.items()}
+
+
+def _wallet(chain: Chain) -> Market:
+    """The market of what lies idle in the wallet itself."""
+    return Market(adapter="wallet", chain=chain, name="wallet", venue="Wallet")

@@ -1,0 +1,47 @@
+"""Books without a node: everything in them is written down by hand, so that a scan of them needs no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SAFE = """
+[book]
+name = "desk"
+[[manual]]
+name = "loan"
+side = "lending"
+[[manual.collateral]]
+factor = "ETH"
+amount = "10"
+price = "3000"
+weight = "0.83"
+[[manual.debt]]
+factor = "USDC"
+amount = "12000"
+price = "1"
+[[manual]]
+name = "short"
+side = "derivatives"
+[[manual.collateral]]
+factor = "USDC"
+amount = "12000"
+price = "1"
+[[manual.position]]
+factor = "ETH"
+quote = "USDC"
+size = "-10"
+entry = "3000"
+mark = "3000"
+maintenance = "0.02"
+"""
+NEAR = SAFE.replace('"12000"\nprice = "1"\n[[manual]]', '"21000"\nprice = "1"\n[[manual]]')  # 1.186: a warning
+DEAD = SAFE.replace('"12000"\nprice = "1"\n[[manual]]', '"26000"\nprice = "1"\n[[manual]]')  # 0.958: liquidatable
+PARTIAL = SAFE + '[[exchanges]]\nid = "binance"\nname = "binance-main"\n'
+UNPRICED = SAFE + '[[manual]]\nname = "odd"\nside = "lending"\n[[manual.collateral]]\nfactor = "XYZ"\namount = 1\n'
+
+
+def written(folder: Path, text: str) -> str:
+    """The path of a book with that text."""
+    path = folder / "desk.toml"
+    path.write_text(text)
+    return str(path)
