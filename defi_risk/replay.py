@@ -21,6 +21,7 @@ from defi_risk.errors import BadAnswer, CallReverted, DefiRiskError, PluginError
 from defi_risk.ids import Address, AssetId, Factor, Peg, parse_address
 from defi_risk.model import Account, Anchor, Chain, FactorRef, Owner, Quote
 from defi_risk.spi import Ask, Call, Context, Failed, Market, NativeBalance
+from defi_risk.text import check_depth
 from defi_risk.units import Quantity, plain
 
 SCHEMA: Final = "defi-risk/replay/1"
@@ -203,6 +204,7 @@ def load(path: Path) -> Recording:
 def loads(text: str, name: str) -> Recording:
     """The recording in a text. Raises `StoreError`."""
     try:
+        check_depth(text.encode("utf-8", "surrogatepass"))
         document = json.loads(text)
         if document["schema"] != SCHEMA:
             raise StoreError(f"{name} is not a recording of this version", hint=f"its schema must be {SCHEMA!r}")

@@ -6,11 +6,14 @@ Such text is never identity and never markup. `clean` makes it harmless for ever
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
+DEEPEST: Final = 64
 SHOWN: Final = 24
 LONGEST: Final = 200
+_STRUCTURE: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -50,3 +53,21 @@ def csv_cell(text: str) -> str:
 def look_alike(symbol: str) -> bool:
     """Whether a symbol holds anything but printable ASCII: such a symbol may imitate another one."""
     return not (symbol.isascii() and symbol.isprintable())
+
+
+def check_depth(body: bytes, most: int | None = None) -> None:
+    """Raise `ValueError` for JSON that nests deeper than `DEEPEST`, or has more than `most` arrays and objects; called before parsing.
+
+    The parser's own guard is the recursion limit, and a library that web3 brings along raises that so far that the stack runs over
+    first: a crash instead of an error.
+    """
+    openings = body.count(b"[") + body.count(b"{")
+    if openings > DEEPEST:
+        if most is not None and openings > most:
+            raise ValueError("too many values")
+        depth = 0
+        for match in _STRUCTURE.finditer(body):
+            depth += match.group() in b"[{"
+            depth -= match.group() in b"]}"
+            if depth > DEEPEST:
+                raise ValueError("too deep")

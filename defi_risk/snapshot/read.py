@@ -14,7 +14,7 @@ import msgspec
 import defi_risk
 from defi_risk.errors import StoreError
 from defi_risk.snapshot.model import SCHEMA, Snapshot
-from defi_risk.text import clean, shown
+from defi_risk.text import check_depth, clean, shown
 
 LARGEST: Final = 2**30
 SOME_TIME: Final = "2000-01-01T00:00:00Z"
@@ -56,6 +56,7 @@ class _Fault(Exception):
 def _parsed(text: str | bytes) -> Any:
     try:
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
+        _check_depth(decoded)
         raw = json.loads(decoded, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float)
         if _SURROGATE.search(decoded):
             json.dumps(raw, ensure_ascii=False).encode()
@@ -66,11 +67,16 @@ def _parsed(text: str | bytes) -> Any:
     except json.JSONDecodeError as error:
         end = " (truncated?)" if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated") else ""
         raise _Fault(f"not JSON: {error.msg.removesuffix(' starting at')} at line {error.lineno}, column {error.colno}{end}") from None
-    except RecursionError:
-        raise _Fault("nested too deeply") from None
     except ValueError:  # Python's own limit on the digits of an integer
         raise _Fault("holds a number with too many digits") from None
     return raw
+
+
+def _check_depth(text: str) -> None:
+    try:
+        check_depth(text.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        raise _Fault("nested too deeply") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from binascii import Error as HexError
 from binascii import unhexlify
 from collections.abc import Mapping, Sequence
@@ -11,11 +10,10 @@ from typing import Any, Final, NoReturn, cast
 
 from defi_risk.errors import BadAnswer, Incapable
 from defi_risk.sources.faults import Fault, fault_of
+from defi_risk.text import check_depth
 
 _QUANTITY_DIGITS: Final = 64
-_DEPTH: Final = 64  # levels; an honest answer has five
 _MOST_OPENINGS: Final = 50_000  # arrays and objects in all; a batch of a hundred answers has some hundreds
-_STRUCTURE: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 
 def encode(number: int, method: str, params: object) -> bytes:
@@ -27,7 +25,7 @@ def encode(number: int, method: str, params: object) -> bytes:
 def parse(body: bytes, source: str) -> object:
     """JSON of an answer. Numbers that are no numbers, deep nesting and text that is not UTF-8 are `BadAnswer`."""
     try:
-        _check_depth(body)
+        check_depth(body, _MOST_OPENINGS)
         return cast("object", json.loads(body.decode(), parse_constant=_refuse))
     except (ValueError, RecursionError):
         start = bytes(body[:64]).lstrip().lower()
@@ -125,22 +123,6 @@ def _envelope(item: object, source: str) -> Mapping[str, Any]:
         if isinstance(answer.get("error"), dict):
             return answer
     raise BadAnswer(f"{source} answered JSON that is not JSON-RPC", source=source, hint="is this the address of a JSON-RPC node?")
-
-
-def _check_depth(body: bytes) -> None:
-    """Raise `ValueError` for deep nesting. The parser's own guard is the recursion limit, and a library that web3 brings along raises
-    that so far that the stack runs over first: a crash instead of an error.
-    """
-    openings = body.count(b"[") + body.count(b"{")
-    if openings > _DEPTH:
-        if openings > _MOST_OPENINGS:
-            raise ValueError("too many values")
-        depth = 0
-        for match in _STRUCTURE.finditer(body):
-            depth += match.group() in b"[{"
-            depth -= match.group() in b"]}"
-            if depth > _DEPTH:
-                raise ValueError("too deep")
 
 
 def _revert_data(value: object) -> bytes:

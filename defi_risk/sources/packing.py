@@ -20,9 +20,9 @@ _BALANCE: Final = bytes.fromhex("4d2301cc")  # getEthBalance(address)
 _MAY_FAIL: Final = (1).to_bytes(32, "big") + (0x60).to_bytes(32, "big")  # allowFailure = true, then the offset of the calldata
 _BALANCE_LENGTH: Final = b"\xff\xff\xff\xff"
 _PAD: Final = bytes(12)
-AMPLE: Final = 87_040
+AMPLE: Final = 348_160
 _MODEXP: Final = (5).to_bytes(20, "big")
-_WITNESS_SIZE: Final = 256
+_WITNESS_SIZE: Final = 512
 _WITNESS: Final = b"".join(
     (
         *(size.to_bytes(32, "big") for size in (_WITNESS_SIZE, 32, _WITNESS_SIZE)),

@@ -18,7 +18,7 @@ from defi_risk.sources.packing import AMPLE, Probe, Unpacked, pack_executor, pac
 ADDRESS = bytes.fromhex("ca11bde05977b3631167028862be2a173976ca11")
 TYPE = "(bool,bytes)[]"
 MODEXP = "0x" + "00" * 19 + "05"
-SIZES = b"".join(size.to_bytes(32, "big") for size in (256, 32, 256))
+SIZES = b"".join(size.to_bytes(32, "big") for size in (512, 32, 512))
 LEFT = AMPLE.to_bytes(32, "big")
 
 addresses = st.binary(min_size=20, max_size=20)
@@ -33,14 +33,14 @@ def test_aggregate3_calldata_is_what_an_abi_codec_makes(items: list[Probe]) -> N
             calls.append(("0x" + ADDRESS.hex(), True, keccak256(b"getEthBalance(address)")[:4] + bytes(12) + probe.to))
         else:
             calls.append(("0x" + probe.to.hex(), True, probe.data))
-    calls.append((MODEXP, True, SIZES + bytes(256) + b"\xff" * 32 + bytes(256)))
+    calls.append((MODEXP, True, SIZES + bytes(512) + b"\xff" * 32 + bytes(512)))
     expected = keccak256(b"aggregate3((address,bool,bytes)[])")[:4] + encode(["(address,bool,bytes)[]"], [calls])
     assert pack_multicall3(ADDRESS, items) == expected
 
 
 @given(st.integers(0, 2**64), st.lists(st.tuples(st.booleans(), st.binary(max_size=100)), max_size=12), st.booleans())
 def test_aggregate3_answers_are_unpacked(time: int, results: list[tuple[bool, bytes]], ample: bool) -> None:
-    answer = encode([TYPE], [[(True, time.to_bytes(32, "big")), *results, (ample, bytes(256) if ample else b"")]])
+    answer = encode([TYPE], [[(True, time.to_bytes(32, "big")), *results, (ample, bytes(512) if ample else b"")]])
     assert unpack_multicall3(answer, len(results)) == Unpacked(time, results, ample)
 
 
