@@ -198,6 +198,7 @@ class Provider(HTTPProvider):
         self.global_ccip_read_enabled = False
         self.logger = _SILENT
         self._origin = door.origin
+        self._kept = False  # whether a connection may be idle
         self._limits = limits
         self._left = left
         self._clock = clock
@@ -256,10 +257,21 @@ class Provider(HTTPProvider):
             case _:
                 raise Unreachable(f"{self._origin} gave no answer", source=self._origin)
 
+    def _opened(self, body: bytes, seconds: float) -> requests.Response:
+        """The answer's head. A node may close an idle connection at the moment it is used again: such a request is sent once more."""
+        kept, self._kept = self._kept, True
+        try:
+            return self._session.post(self._origin, data=body, timeout=(seconds, seconds), stream=True, allow_redirects=False)
+        except requests.ConnectionError as error:
+            if not kept or not _unanswered(error):
+                raise
+        self._session.close()
+        return self._session.post(self._origin, data=body, timeout=(seconds, seconds), stream=True, allow_redirects=False)
+
     def _post(self, exchange: _Exchange, body: bytes, seconds: float) -> None:
         _UNDER_WAY.exchange = exchange
         try:
-            with self._session.post(self._origin, data=body, timeout=(seconds, seconds), stream=True, allow_redirects=False) as response:
+            with self._opened(body, seconds) as response:
                 answer = _read(response, self._limits, self._origin)
                 exchange.result = (response.status_code, response.headers.get("Retry-After", ""), answer)
         except BaseException as error:  # noqa: BLE001  # carried to the thread that waits, which sorts it
@@ -267,6 +279,18 @@ class Provider(HTTPProvider):
         finally:
             _UNDER_WAY.exchange = None
             exchange.done.set()
+
+
+def _unanswered(error: BaseException) -> bool:
+    """Whether a connection broke before the first byte of an answer."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if isinstance(seen, ConnectionResetError | BrokenPipeError | http.client.RemoteDisconnected):
+            return True
+        if seen is None:
+            break
+        seen = seen.__context__
+    return False
 
 
 def _read(response: requests.Response, limits: Limits, origin: str) -> bytes:
