@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help setup demo test test-fast devnet check format schema
+.PHONY: help setup demo test test-fast devnet check coverage format
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,10 +25,10 @@ demo: .venv/.runtime ## a scan of recorded answers: no node, no key, no network
 
 test: .venv/.dev ## every test, the local chains with real contracts included
 	$(BIN)/python -m tests.localchain setup
-	$(PYTEST) -n 2 --dist loadgroup -m "not load"
+	$(PYTEST) -n 2 -m "not load"
 
 test-fast: .venv/.dev ## the tests that need no node: under two minutes
-	$(PYTEST) -n 2 --dist loadgroup
+	$(PYTEST) -n 2
 
 devnet: .venv/.dev ## real contracts and seeded wallets on a local node, with a book to scan them; Ctrl-C ends it
 	$(BIN)/python -m tests.localchain setup
@@ -44,3 +44,8 @@ check: .venv/.dev ## format, lint, types, layers
 format: .venv/.dev ## rewrite files as `check` wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+coverage: .venv/.dev ## branch coverage of the modules that compute, which must be 95 %
+	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/property tests/adapters
+	$(BIN)/python -m coverage report --fail-under=95 \
+	    --include="defi_risk/units.py,defi_risk/pricing.py,defi_risk/abi.py,defi_risk/health/*,defi_risk/flags/*,adapters/defi_risk_adapters/*"

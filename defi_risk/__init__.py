@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from defi_risk.book import Book
     from defi_risk.book import load as load_book
     from defi_risk.errors import DefiRiskError
-    from defi_risk.scan import scan
+    from defi_risk.scanning import scan
     from defi_risk.snapshot import Snapshot
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ _HOMES = {
     "DefiRiskError": ("defi_risk.errors", "DefiRiskError"),
     "Snapshot": ("defi_risk.snapshot", "Snapshot"),
     "load_book": ("defi_risk.book", "load"),
-    "scan": ("defi_risk.scan", "scan"),
+    "scan": ("defi_risk.scanning", "scan"),
 }
 
 

@@ -77,7 +77,7 @@ def _scan(
     cache: Path,
     progress: Callable[[str], None],
 ) -> Snapshot:
-    from defi_risk.scan import scan as read
+    from defi_risk.scanning import scan as read
 
     return read(
         wallets,

@@ -22,7 +22,7 @@ def snapshot() -> Snapshot:
     from defi_risk.engine import Job
     from defi_risk.model import SourceReport
     from defi_risk.replay import Replay, loads
-    from defi_risk.scan import assemble
+    from defi_risk.scanning import assemble
 
     folder = files("defi_risk") / "demo"
     recording = loads((folder / "chain.json").read_text("utf-8"), "chain.json")

@@ -8,7 +8,7 @@ from math import log
 from defi_risk.health.account import Assessed
 from defi_risk.health.distance import Ratios, Surplus, crossings, market
 from defi_risk.health.exposure import gross_volatile
-from defi_risk.health.figures import BookFigures, Exposure, NearestFactor
+from defi_risk.health.figures import BookFigures, Exposure, Move, NearestFactor
 from defi_risk.health.settings import HealthSettings
 from defi_risk.model import Side
 
@@ -35,7 +35,7 @@ def assess_book(assessed: Sequence[Assessed], exposed: Iterable[Exposure], setti
         mur=_largest_mur(assessed),
         net_equity_usd=equity if known else None,
         true_leverage=gross_volatile(exposed, settings) / equity if equity > 0 else None,
-        nearest_factor=_nearest(assessed),
+        nearest_factor=_nearest(assessed, settings),
         bound="exact" if not partial else "at_most" if assessed else "unknown",
     )
 
@@ -101,10 +101,18 @@ def _largest_mur(assessed: Sequence[Assessed]) -> float | None:
     return max(used, default=None)
 
 
-def _nearest(assessed: Sequence[Assessed]) -> NearestFactor | None:
-    """The smallest move, as a log ratio, of one factor or peg alone that liquidates a living account."""
-    found = [(abs(log(1.0 + move.move)), one, move) for one in assessed for move in one.figures.moves]
+def _nearest(assessed: Sequence[Assessed], settings: HealthSettings) -> NearestFactor | None:
+    """The smallest move, as a log ratio, of one factor or peg alone that liquidates a living account.
+
+    A price that rises by a ratio and the coin it is counted in that falls by it are one event: the first names it.
+    """
+    found = [(round(abs(log(1.0 + move.move)), 12), one, move) for one in assessed for move in one.figures.moves]
     if not found:
         return None
-    _, one, move = min(found, key=lambda item: (item[0], item[1].account.id, item[2].peg or "", item[2].factor, item[2].direction))
+
+    def rank(item: tuple[float, Assessed, Move]) -> tuple[float, bool, str, str, str, str]:
+        size, one, move = item
+        return size, settings.stable(move.factor), one.account.id, move.peg or "", move.factor, move.direction
+
+    _, one, move = min(found, key=rank)
     return NearestFactor(str(move.peg or move.factor), move.direction, move.move, one.account.id)

@@ -28,7 +28,7 @@ HEAVY = (
     "msgspec",
     "pyarrow",
     "diskcache",
-    "defi_risk.scan",
+    "defi_risk.scanning",
     "defi_risk.snapshot",
 )
 MAIN = "from defi_risk.cli import main; main()"

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from defi_risk.scan import scan
+from defi_risk.scanning import scan
 from tests.chain.scanning import book_text
 from tests.localchain.aave.market import AaveMarket
 from tests.localchain.aave.v36 import deploy_aave36
