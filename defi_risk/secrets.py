@@ -135,7 +135,7 @@ def redact(text: str) -> str:
 def _cut(found: str) -> str:
     """A URL found in a sentence without what may be secret, and with the punctuation that follows it."""
     url = found.rstrip(".,:;!?)]}")
-    return public_url(url) + found[len(url) :]
+    return found if url.endswith("//") else public_url(url) + found[len(url) :]
 
 
 def _parts(value: str) -> set[str]:

@@ -169,7 +169,8 @@ def _cells(account: Account, names: Names, first: bool) -> list[str]:
     """One row, in the order of `COLUMNS`."""
     moves = account.market_moves
     mark = "LIQUIDATABLE" if account.liquidatable else "← first" if first else ""
-    figures = [dollars(account.equity_usd), ratio(account.health), dollars(account.surplus_usd), percent(moves.down), percent(moves.up)]
+    surplus = dollars(account.surplus_usd) if account.surplus_usd or account.requirement_usd else NONE
+    figures = [dollars(account.equity_usd), ratio(account.health), surplus, percent(moves.down), percent(moves.up)]
     return [names.of(account), *figures, _price(account), mark]
 
 

@@ -75,7 +75,7 @@ class Names:
         self._by_id = {account.id: account for account in accounts}
 
     def of(self, account: Account) -> str:
-        """`Aave v3 · core · 0x71C7…976F`"""
+        """`0x71C7…976F · Aave V3 · core`: whose it is comes first, so that it is seen where there is little room."""
         venue, market = shown(account.venue, 24), shown(account.market, 32)
         parts = [venue] if account.market.lower() in ("", "manual", account.venue.lower()) else [venue, market]
         if account.mode not in ("", "cross"):
@@ -83,7 +83,7 @@ class Names:
         if self._many_chains and account.chain:
             parts.append(shown(account.chain, 16))
         if self._many_owners and account.chain:
-            parts.append(shown(account.owner_name, 30) if account.owner_name else owner(account.owner))
+            parts.insert(0, shown(account.owner_name, 30) if account.owner_name else owner(account.owner))
         return " · ".join(parts)
 
     def by_id(self, identity: str) -> str:

@@ -102,9 +102,9 @@ def test_names_are_as_short_as_the_book_allows() -> None:
     other = perp(name="c", venue="Spark", chain="base", owner="0x" + "22" * 20)
     several = picture([one, two, other]).accounts
     assert [Names(several).of(account) for account in several] == [
-        "Aave V3 · main · ethereum · 0x1111…1111",
-        "Aave V3 · main · ethereum · 0x1111…1111",
-        "Spark · main · base · 0x2222…2222",
+        "0x1111…1111 · Aave V3 · main · ethereum",
+        "0x1111…1111 · Aave V3 · main · ethereum",
+        "0x2222…2222 · Spark · main · base",
     ]
-    assert Names(several).by_id("manual:c") == "Spark · main · base · 0x2222…2222"
+    assert Names(several).by_id("manual:c") == "0x2222…2222 · Spark · main · base"
     assert Names(several).by_id("eip155:1/gone") == "eip155:1/gone"
