@@ -304,7 +304,8 @@ class SourceReport:
     """How reading one source went. `kind` "chain", "exchange" or "manual"; `status` "ok", "stale" or "failed" with `error`.
 
     `calls` counts the questions asked after merging equal ones, `round_trips` the times the scan waited for the source, `seconds`
-    the wall time of both. `notes` are harmless findings (clock skew, a fallback that was used).
+    the wall time of both. `notes` are harmless findings (clock skew, a fallback that was used). `sequencer` says what is wrong with a
+    rollup's sequencer, empty where it is up or there is none.
     """
 
     id: str
@@ -316,3 +317,4 @@ class SourceReport:
     round_trips: int = 0
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    sequencer: str = ""

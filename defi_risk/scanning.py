@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from defi_risk import engine, ens, flags, health, manual, markets, registry, snapshot, targets
+from defi_risk import engine, ens, flags, health, manual, markets, registry, sequencer, snapshot, targets
 from defi_risk.book import Book, ChainSettings, MarketSettings, load
 from defi_risk.engine import Findings, Job, Progress
 from defi_risk.errors import DefiRiskError, SourceError, UsageError
@@ -190,11 +190,13 @@ class _Reader:
         findings = Findings()
         error = ""
         source = opened if isinstance(opened, ChainSource) else None
+        watch = sequencer.Watch()
         try:
             if isinstance(opened, SourceError):
                 raise opened
             source = source or self._open(target)
-            findings = engine.read(source, self._jobs(target, owners), self._context(target, source.anchor), self._progress)
+            jobs = [*self._jobs(target, owners), *_watched(target.chain, watch)]
+            findings = engine.read(source, jobs, self._context(target, source.anchor), self._progress)
             source.finish()
         except SourceError as fault:
             # what was read before the source failed is not one consistent block any more
@@ -203,7 +205,7 @@ class _Reader:
             if source is not None:
                 source.close()
         seconds = self._limit.clock.now() - began
-        return _Chain(findings, _report(target.chain, source, error, seconds))
+        return _Chain(findings, replace(_report(target.chain, source, error, seconds), sequencer="" if error else watch.finding))
 
     def _jobs(self, target: ChainTarget, owners: Sequence[Owner]) -> list[Job]:
         readers = [(registry.get(market.adapter), market) for market in target.markets]
@@ -218,6 +220,12 @@ class _Reader:
             heartbeats=markets.heartbeats(target.chain.id),
             markets=target.markets,
         )
+
+
+def _watched(chain: Chain, watch: sequencer.Watch) -> list[Job]:
+    """The reading of the chain's sequencer feed, where it has one."""
+    feed = markets.sequencer_feed(chain.id)
+    return [Job(watch, *sequencer.market(chain, feed))] if feed else []
 
 
 def _report(chain: Chain, source: ChainSource | None, error: str, seconds: float) -> SourceReport:

@@ -33,6 +33,7 @@ def _self_check_failed(scene: Scene) -> Iterator[Flag]:
 
 
 def _stale_price(scene: Scene) -> Iterator[Flag]:
+    yield from _sequencer(scene)
     times = scene.block_times()
     found: dict[tuple[str, str, str], tuple[Leg, int, set[AccountId]]] = {}
     for account in scene.accounts:
@@ -53,6 +54,19 @@ def _stale_price(scene: Scene) -> Iterator[Flag]:
             evidence={"asset": asset, "oracle": clean(source), "age_seconds": age, "heartbeat_seconds": heartbeat},
             threshold=heartbeat,
         )
+
+
+def _sequencer(scene: Scene) -> Iterator[Flag]:
+    for report in scene.sources:
+        if report.sequencer and report.anchor is not None:
+            chain = report.anchor.chain.name
+            yield Flag(
+                code="STALE_PRICE",
+                severity=Severity.WARNING,
+                accounts=tuple(sorted(account.id for account in scene.accounts if account.chain == chain)),
+                message=f"{chain}: {clean(report.sequencer)}, so its prices may be old and liquidations may be held back",
+                evidence={"chain": chain, "sequencer": clean(report.sequencer)},
+            )
 
 
 def _overdue(leg: Leg, now: int) -> int | None:
@@ -102,5 +116,10 @@ RULES = (
     Rule("SELF_CHECK_FAILED", Severity.CRITICAL, "Our numbers and the venue's own at the same block differ.", _self_check_failed),
     Rule("SOURCE_FAILED", Severity.WARNING, "A node, exchange or file failed; its accounts are missing.", _source_failed),
     Rule("SOURCE_STALE", Severity.WARNING, "A source answered with old data.", _source_stale),
-    Rule("STALE_PRICE", Severity.WARNING, "An oracle answer was older at the block than its heartbeat.", _stale_price),
+    Rule(
+        "STALE_PRICE",
+        Severity.WARNING,
+        "An oracle answer was older at the block than its heartbeat, or a sequencer is down or just back.",
+        _stale_price,
+    ),
 )

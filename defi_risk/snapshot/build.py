@@ -125,7 +125,7 @@ def _source(report: model.SourceReport) -> Source:
         calls=report.calls,
         round_trips=report.round_trips,
         seconds=round(report.seconds, 3),
-        notes=tuple(_text(note) for note in report.notes),
+        notes=tuple(_text(note) for note in (*report.notes, *([report.sequencer] if report.sequencer else []))),
     )
 
 

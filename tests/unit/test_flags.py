@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from defi_risk import flags, health
@@ -161,3 +163,11 @@ def test_gravest_first_then_by_code_and_account() -> None:
     ]
     assert [(flag.code, flag.accounts[0]) for flag in raised(*accounts)] == expected
     assert raised(*reversed(accounts)) == raised(*accounts)
+
+
+def test_a_sequencer_that_is_down_makes_the_prices_of_its_chain_stale() -> None:
+    told = replace(READ, sequencer="the sequencer has been down for 700 s")
+    [flag] = [flag for flag in raised(lent(500), sources=(told,)) if flag.code == "STALE_PRICE"]
+    assert flag.severity is Severity.WARNING
+    assert "down for 700 s" in flag.message
+    assert not [flag for flag in raised(lent(500)) if flag.code == "STALE_PRICE"]
