@@ -21,6 +21,7 @@ from defi_risk.spi import Adapter, Market, settings_of
 
 VERIFIED: Final = "verified"
 UNNAMED: Final = "custom"
+LOCAL: Final = "local"
 LOCAL_CHAIN: Final = ChainId(31_337)  # what local test nodes call themselves
 CONFIDENCES: Final = (VERIFIED, "third_party", "unverified")
 
@@ -46,9 +47,12 @@ def chains() -> Mapping[str, Chain]:
 def chain(name: str, chain_id: ChainId | None = None) -> Chain:
     """The chain of a book: a built-in one by name, or one of another name or id that the book describes.
 
-    An unknown id gets a coin like Ethereum's. Raises `UnknownName` for an unknown name without an id.
+    `local` without an id is what local nodes are by default; nothing of it is built in. An unknown id gets a coin like Ethereum's.
+    Raises `UnknownName` for an unknown name without an id.
     """
     known = chains().get(name)
+    if chain_id is None and name == LOCAL:
+        chain_id = LOCAL_CHAIN
     if chain_id is None:
         if known is None:
             raise UnknownName("chain", name, tuple(chains()))
@@ -153,7 +157,7 @@ def from_options(
     for key in adapter.roots:
         if not options.get(key):
             raise UsageError(f"a market of {adapter.name} needs {key}=...")
-    places = {**chains(), **(known or {})}
+    places = {**chains(), LOCAL: chain(LOCAL), **(known or {})}
     if options["chain"] not in places:
         raise UnknownName("chain", options["chain"], tuple(places))
     roots = tuple((key, parse_address(options[key])) for key in adapter.roots)

@@ -130,17 +130,8 @@ def _connections(door: Door) -> dict[str, type[urllib3.HTTPConnectionPool]]:
             if pair := door.authorization():
                 self.putheader("Authorization", pair)
 
-    class Tls(HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            _held(self)
-
-        def putrequest(self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False) -> None:
-            if self.sock is not None:
-                _held(self)
-            super().putrequest(method, door.target(), skip_host, skip_accept_encoding)
-            if pair := door.authorization():
-                self.putheader("Authorization", pair)
+    class Tls(Plain, HTTPSConnection):
+        """The same over TLS: what `super()` reaches above is urllib3's TLS connection."""
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = cast("Any", Plain)
