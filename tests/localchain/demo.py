@@ -62,7 +62,7 @@ def record() -> Recording:
         anvil.pass_time(DAYS * 86_400)
         for symbol, price in PRICES.items():
             assets.feed(symbol).set(price)
-        places = (_market(aave, "aave-v3"), _market(comet, "compound-v3-usdc (double)"), Market("wallet", CHAIN, "wallet", venue="Wallet"))
+        places = (_market(aave, "core"), _market(comet, "usdc double"), Market("wallet", CHAIN, "wallet", venue="Wallet"))
         return _read(anvil, assets, parse_address(owner), places)
 
 
