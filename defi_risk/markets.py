@@ -21,6 +21,7 @@ from defi_risk.spi import Adapter, Market, settings_of
 
 VERIFIED: Final = "verified"
 UNNAMED: Final = "custom"
+OWN: Final = "settings"  # where a market comes from that its user described
 LOCAL: Final = "local"
 LOCAL_CHAIN: Final = ChainId(31_337)  # what local test nodes call themselves
 CONFIDENCES: Final = (VERIFIED, "third_party", "unverified")
@@ -129,7 +130,7 @@ def from_settings(settings: Described, place: Chain) -> Market:
     for known in built_in():
         if (known.adapter, known.chain.id, known.root) == (settings.adapter, place.id, root):
             return replace(known, chain=place, params=params, name=known.name if settings.name in ("", UNNAMED) else settings.name)
-    return Market(settings.adapter, place, settings.name or UNNAMED, params, source="settings")
+    return Market(settings.adapter, place, settings.name or UNNAMED, params, source=OWN)
 
 
 def from_options(

@@ -14,14 +14,17 @@ from defi_risk.book import Book, ChainSettings, MarketSettings, load
 from defi_risk.engine import Findings, Job, Progress
 from defi_risk.errors import DefiRiskError, SourceError, UsageError
 from defi_risk.health.settings import HealthSettings
+from defi_risk.ids import Address
+from defi_risk.markets import OWN, VERIFIED
 from defi_risk.model import Account, Anchor, Chain, Owner, SourceReport
 from defi_risk.pricing import PriceBook, resolve
 from defi_risk.secrets import Secret
 from defi_risk.secrets import resolve as resolve_secret
+from defi_risk.sources.anchor import TAGS
 from defi_risk.sources.cache import Cache
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Crew, Deadline
-from defi_risk.spi import Context
+from defi_risk.spi import Context, Market
 from defi_risk.targets import ChainTarget
 from defi_risk.text import shown
 
@@ -118,6 +121,9 @@ Opener = Callable[[ChainTarget], ChainSource]
 
 
 def _opener(block: str, cache: Cache | None, limit: Deadline) -> Opener:
+    """How to open a chain. At a block of the past a built-in market may not have been deployed yet, so its root is looked at."""
+    past = block not in TAGS
+
     def open_chain(target: ChainTarget) -> ChainSource:
         settings: ChainSettings = target.settings
         return ChainSource.open(
@@ -128,6 +134,7 @@ def _opener(block: str, cache: Cache | None, limit: Deadline) -> Opener:
             multicall3=settings.multicall3,
             cache=cache,
             deadline=limit,
+            roots=[Address(market.root) for market in target.markets if past and _vouched(market)],
         )
 
     return open_chain
@@ -188,6 +195,7 @@ class _Reader:
     def _chain(self, target: ChainTarget, owners: Sequence[Owner], opened: ChainSource | SourceError | None) -> _Chain:
         began = self._limit.clock.now()
         findings = Findings()
+        undeployed: tuple[str, ...] = ()
         error = ""
         source = opened if isinstance(opened, ChainSource) else None
         watch = sequencer.Watch()
@@ -195,6 +203,7 @@ class _Reader:
             if isinstance(opened, SourceError):
                 raise opened
             source = source or self._open(target)
+            target, undeployed = _standing(target, source)
             jobs = [*self._jobs(target, owners), *_watched(target.chain, watch)]
             findings = engine.read(source, jobs, self._context(target, source.anchor), self._progress)
             source.finish()
@@ -205,7 +214,8 @@ class _Reader:
             if source is not None:
                 source.close()
         seconds = self._limit.clock.now() - began
-        return _Chain(findings, replace(_report(target.chain, source, error, seconds), sequencer="" if error else watch.finding))
+        report = _report(target.chain, source, error, seconds)
+        return _Chain(findings, replace(report, notes=(*report.notes, *undeployed), sequencer="" if error else watch.finding))
 
     def _jobs(self, target: ChainTarget, owners: Sequence[Owner]) -> list[Job]:
         readers = [(registry.get(market.adapter), market) for market in target.markets]
@@ -220,6 +230,18 @@ class _Reader:
             heartbeats=markets.heartbeats(target.chain.id),
             markets=target.markets,
         )
+
+
+def _vouched(market: Market) -> bool:
+    """Whether the root is known to be right, so that no code there means that there is no market yet; a user's own may be mistyped."""
+    return bool(market.root) and market.source != OWN and market.confidence == VERIFIED
+
+
+def _standing(target: ChainTarget, source: ChainSource) -> tuple[ChainTarget, tuple[str, ...]]:
+    """The target without the markets that were not there yet at the anchor, and a note for each: nobody can have had anything in them."""
+    there = tuple(market for market in target.markets if market.root not in source.absent)
+    gone = (f"{market.name} was not there yet at block {source.anchor.number}" for market in target.markets if market not in there)
+    return replace(target, markets=there), tuple(gone)
 
 
 def _watched(chain: Chain, watch: sequencer.Watch) -> list[Job]:

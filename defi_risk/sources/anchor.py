@@ -40,14 +40,16 @@ class Wanted:
     confirmations: int
     multicall3: Address
     genesis: bool  # ask for the genesis block too, whose hash the cache needs
+    roots: tuple[Address, ...] = ()  # contracts that may not have been there yet
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The anchor, and the hash of the chain's first block where it was asked for and given."""
+    """The anchor, the hash of the chain's first block where it was asked for and given, and the roots that were not there yet."""
 
     anchor: Anchor
     genesis: str
+    absent: frozenset[Address]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class _View:
     timestamp: int
     code: bool
     genesis: str
+    absent: frozenset[Address]
 
 
 def block_of(text: str | int) -> str | int:
@@ -129,7 +132,7 @@ def _once(pool: Pool, wanted: Wanted) -> Chosen | Disagreement:
             )
             pool.note(other.out.message)
     _note_age(pool, wanted, node, view)
-    return Chosen(Anchor(wanted.chain, view.number, view.hash, view.timestamp), view.genesis)
+    return Chosen(Anchor(wanted.chain, view.number, view.hash, view.timestamp), view.genesis, view.absent)
 
 
 def _views(pool: Pool, nodes: Sequence[Node], look: Callable[[Node], _View]) -> dict[Node, _View]:
@@ -194,15 +197,24 @@ def _look(pool: Pool, wanted: Wanted, block: str | int, node: Node) -> _View:
         Request("eth_chainId"),
         Request("eth_getBlockByNumber", (at, False)),
         Request("eth_getCode", (wanted.multicall3, at)),
+        *(Request("eth_getCode", (root, at)) for root in wanted.roots),
     ]
     if wanted.genesis:
         requests.append(Request("eth_getBlockByNumber", ("0x0", False)))
     if isinstance(block, int):
         requests.append(Request("eth_blockNumber"))
     chain_id, found, code, *rest = pool.ask(node, requests)
+    codes, rest = rest[: len(wanted.roots)], rest[len(wanted.roots) :]
     _check_chain(chain_id, wanted.chain, node)
     number, digest, timestamp = _block(found, block, node, rest[-1] if isinstance(block, int) else None)
-    return _View(number, digest, timestamp, _has_code(code, number, node), _genesis(rest[0]) if wanted.genesis else "")
+    return _View(
+        number,
+        digest,
+        timestamp,
+        _has_code(code, number, node),
+        _genesis(rest[0]) if wanted.genesis else "",
+        frozenset(root for root, reply in zip(wanted.roots, codes, strict=True) if reply == "0x"),
+    )
 
 
 def _check_chain(reply: Reply, chain: Chain, node: Node) -> None:

@@ -32,12 +32,13 @@ _DEVELOPMENT: Final = (1337, 31337)  # chains that are rebuilt under one genesis
 class ChainSource:
     """Answers asks about one chain at its anchor. Make one with `open`, in a `with` block or with `close` at the end.
 
-    `calls` counts the distinct reads sent to nodes, `round_trips` how often the scan waited for nodes, `notes` are findings that do
-    no harm.
+    `absent` are those of the roots asked about that have no code at the anchor. `calls` counts the distinct reads sent to nodes,
+    `round_trips` how often the scan waited for nodes, `notes` are findings that do no harm.
     """
 
     def __init__(self, pool: Pool, chosen: anchors.Chosen, reader: Reader, cache: Cache | None) -> None:
         self.anchor: Final[Anchor] = chosen.anchor
+        self.absent: Final = chosen.absent
         self.calls = 0
         self._pool: Final = pool
         self._genesis: Final = chosen.genesis
@@ -57,8 +58,9 @@ class ChainSource:
         multicall3: Address | None = None,
         cache: Cache | None = None,
         limits: Limits | None = None,
+        roots: Sequence[Address] = (),
     ) -> ChainSource:
-        """Choose the anchor of a chain. `endpoints` are http(s) URLs, tried in order.
+        """Choose the anchor of a chain. `endpoints` are http(s) URLs, tried in order; `roots` are contracts that may not stand there.
 
         Raises `UsageError` for what is no URL or block, and `SourceError` where no node can give the anchor.
         """
@@ -67,7 +69,7 @@ class ChainSource:
         at = anchors.block_of(block)
         standing = multicall3 or MULTICALL3
         pool = Pool(chain.name, [Endpoint(url, deadline, limits) for url in endpoints], deadline)
-        wanted = anchors.Wanted(chain, at, confirmations, standing, cache is not None)
+        wanted = anchors.Wanted(chain, at, confirmations, standing, cache is not None, tuple(roots))
         try:
             chosen = anchors.choose(pool, wanted)
         except BaseException:

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from defi_risk import scan
+from defi_risk.book import parse
 from defi_risk.errors import (
     BlockUnavailable,
     DefiRiskError,
@@ -19,7 +21,7 @@ from defi_risk.errors import (
     UsageError,
     WrongChain,
 )
-from defi_risk.ids import ChainId
+from defi_risk.ids import ChainId, checksum
 from defi_risk.model import Chain
 from defi_risk.secrets import Secret
 from defi_risk.sources.chain import ChainSource
@@ -301,3 +303,25 @@ def test_nobody_listens() -> None:
 def test_a_name_that_does_not_resolve() -> None:
     with pytest.raises(Unreachable, match=r"http://no-such-host\.invalid: host name not found"):
         ChainSource.open(ETHEREUM, ["http://no-such-host.invalid/k3y"], deadline=Deadline(9, TestClock()))
+
+
+def test_contracts_that_are_not_there_yet_are_found_in_the_same_round_trip() -> None:
+    multicall3 = checksum("ca11bde05977b3631167028862be2a173976ca11")
+    with nodes(World()) as [node], opened(node, roots=[multicall3, owner(1), owner(2)], block=HEAD) as chain:
+        assert chain.absent == {owner(1), owner(2)}
+        assert chain.round_trips == 1
+        assert len(node.requests) == 1
+    with nodes(World()) as [node], opened(node) as chain:
+        assert chain.absent == frozenset()
+
+
+def test_a_past_without_markets_holds_nothing_in_them() -> None:
+    """A scan at a block before any built-in market: nothing is unknown, and the source says what was not there."""
+    priced = parse('[[manual]]\nname = "ether"\nside = "lending"\n[[manual.collateral]]\nfactor = "ETH"\namount = 1\nprice = 2000\n')
+    with nodes(World()) as [node]:
+        snapshot = scan([owner(1)], book=priced, rpc={"ethereum": node.url}, block=HEAD - 1)
+        assert not snapshot.partial
+        source = snapshot.sources[0]
+        assert any("aave-v3-ethereum was not there yet at block" in note for note in source.notes)
+        now = scan([owner(1)], book=priced, rpc={"ethereum": node.url})
+        assert now.partial, "at the newest block a market without code is a fault"
