@@ -45,6 +45,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pluggy.Resul
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup() -> None:
-    """Before fixtures: a connection to anywhere else fails the test that tries it."""
-    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before fixtures: a connection to anywhere else fails the test that tries it, unless it is there to read mainnet."""
+    if item.get_closest_marker("mainnet") is None:
+        socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
