@@ -218,3 +218,15 @@ def test_the_demo_is_a_book_like_any_other() -> None:
     assert first["accounts"] == second["accounts"]
     assert run("demo").out.startswith("unified health  ")
     assert "next: defi-risk scan YOUR.eth" in run("demo").out
+
+
+def test_a_name_that_cannot_be_resolved_leaves_the_rest_of_the_book(tmp_path: Path) -> None:
+    """The Ethereum node is down: the manual accounts are still there, and the snapshot says what is missing."""
+    ended = run("scan", "vitalik.eth", "--book", written(tmp_path, SAFE), "--rpc", "ethereum=http://127.0.0.1:9", "--format", "json")
+    assert ended.code == 3
+    found = json.loads(ended.out)
+    assert found["partial"]
+    assert found["book_health"]["bound"] == "at_most"
+    assert len(found["accounts"]) == 2
+    [failed] = [source for source in found["sources"] if source["status"] == "failed"]
+    assert "nothing was read for vitalik.eth" in failed["error"]
