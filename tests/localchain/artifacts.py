@@ -66,6 +66,14 @@ def venus(name: str) -> Artifact:
 
 
 @cache
+def ens(name: str) -> Artifact:
+    """A contract of ENS (registry 0.6.2, resolver 0.3.1), from the artifacts of the npm packages."""
+    package = "ens" if name == "ENSRegistry" else "resolver"
+    file = ensure().node_modules / "@ensdomains" / package / "build" / "contracts" / f"{name}.json"
+    return _artifact(name, json.loads(file.read_text()))
+
+
+@cache
 def double(name: str) -> Artifact:
     """One of our own Vyper contracts in fixtures/chain."""
     return _artifact(name, _compiled(ensure().doubles)[name])
