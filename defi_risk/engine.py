@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from defi_risk.errors import AdapterError, BadAnswer, DefiRiskError
+from defi_risk.ids import AccountId
 from defi_risk.model import Account, Anchor, Owner, Quote, Side
 from defi_risk.spi import Adapter, Ask, Call, Context, Market, NativeBalance, Reading, Steps
 from defi_risk.text import shown
@@ -82,12 +83,17 @@ def read(source: Source, jobs: Sequence[Job], context: Context, progress: Progre
         for index, (reading, asks) in current.items():
             _step(outcomes, waiting, index, jobs[index], reading, _sender(reading, asks, table))
     findings = Findings()
+    found: dict[AccountId, Account] = {}
     for index, job in enumerate(jobs):
         for item in outcomes[index]:
             if isinstance(item, Quote):
                 findings.quotes.append(item)
+            elif item.id in found:
+                # counted twice it would be a wrong number, and which of the two is right nobody can tell
+                found[item.id] = replace(_unknown(job, f"adapter {job.adapter.name} returned this account twice"), id=item.id)
             else:
-                findings.accounts.append(replace(item, owner_name=job.owner.name) if job.owner.name else item)
+                found[item.id] = replace(item, owner_name=job.owner.name) if job.owner.name else item
+    findings.accounts += found.values()
     return findings
 
 

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from defi_risk.errors import UsageError
-from defi_risk.ids import ZERO_ADDRESS, Address, ChainId, keccak256
+from defi_risk.ids import ZERO_ADDRESS, Address, keccak256
 from defi_risk.spi import Ask, Failed, Interface, Steps, together
 from defi_risk.text import shown
 
-CHAIN: Final = ChainId(1)
 REGISTRY: Final = Address("0x00000000000C2E074eC69A0dFb2997BA6C7d2e1e")
 REGISTRY_ABI: Final = Interface("defi_risk_abis", "ens/registry")
 RESOLVER_ABI: Final = Interface("defi_risk_abis", "ens/resolver")

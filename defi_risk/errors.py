@@ -12,7 +12,6 @@
     │   ├── RateLimited               asked too often
     │   ├── Refused                   not allowed
     │   ├── WrongChain                the node serves another chain
-    │   ├── Lagging                   the node is behind the others or the clock
     │   ├── BlockUnavailable          the node does not have that block or its state
     │   ├── Reorged                   the anchor's block is no longer part of the chain
     │   ├── Disagreement              two nodes answer one question differently
@@ -133,12 +132,10 @@ class WrongChain(SourceError):
     """The node serves another chain than the one configured."""
 
 
-class Lagging(SourceError):
-    """The node's head is too far behind the other nodes or the clock."""
-
-
 class BlockUnavailable(SourceError):
-    """The node does not hold the block asked for, or its state (a pruned node)."""
+    """The node does not hold the block asked for, or its state: a pruned node, or one behind a balancer whose neighbour does."""
+
+    retryable = True
 
 
 class Reorged(SourceError):
@@ -155,6 +152,8 @@ class Incapable(SourceError):
 
 class BadAnswer(SourceError):
     """An answer that cannot be used."""
+
+    retryable = True
 
 
 class TooLarge(BadAnswer):

@@ -152,12 +152,15 @@ class _Reader:
     def read(self, asked: targets.Wallets, chains: Sequence[ChainTarget]) -> Read:
         """Findings and reports in the order of the chains. Names are resolved first, on Ethereum, at its anchor."""
         opened: dict[str, ChainSource | SourceError] = {}
-        owners = list(asked.owners)
+        owners = {owner.address: owner for owner in asked.owners}
         if asked.names:
             target = next(target for target in chains if target.chain.name == ENS_CHAIN)
             opened[ENS_CHAIN], named = self._named(target, asked.names)
-            owners += named
-        ends = self._side_by_side([partial(self._chain, target, owners, opened.get(target.chain.name)) for target in chains])
+            # a wallet that is also given by its address, or by a second name, is one wallet still
+            owners |= {owner.address: owner for owner in named}
+        ends = self._side_by_side(
+            [partial(self._chain, target, tuple(owners.values()), opened.get(target.chain.name)) for target in chains]
+        )
         findings = Findings()
         for end in ends:
             findings.accounts += end.findings.accounts
@@ -228,6 +231,7 @@ class _Reader:
             timestamp=anchor.timestamp,
             factors=markets.context_factors(target.chain.id, self._book.factors),
             heartbeats=markets.heartbeats(target.chain.id),
+            default_heartbeat=markets.default_heartbeat(),
             markets=target.markets,
         )
 

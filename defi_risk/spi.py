@@ -22,7 +22,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
-from defi_risk.ids import AccountId, Address, AssetId, account_id, erc20_id
+from defi_risk.ids import AccountId, Address, AssetId, Factor, account_id, erc20_id
 from defi_risk.model import Account, Chain, FactorRef, Owner, Quote
 
 API: Final = 1
@@ -124,8 +124,8 @@ class Context:
     """Where and when a reading takes place.
 
     `timestamp` is the anchor's, in unix seconds: interest is computed up to it. `number` is there only for venues that accrue per
-    block. `factors` maps asset ids to factors; `heartbeats` maps oracle addresses to seconds; `markets` are all markets read on
-    this chain.
+    block. `factors` maps asset ids to factors; `heartbeats` maps oracle addresses to seconds, `default_heartbeat` holds for the
+    others; `markets` are all markets read on this chain.
     """
 
     chain: Chain
@@ -134,15 +134,18 @@ class Context:
     factors: Mapping[AssetId, FactorRef] = field(default_factory=dict)
     heartbeats: Mapping[str, int] = field(default_factory=dict)
     markets: tuple[Market, ...] = ()
+    default_heartbeat: int = 90_000
 
     def token_id(self, token: Address) -> AssetId:
         """Asset id of a token on this chain."""
         return erc20_id(self.chain.id, token)
 
+    def heartbeat_of(self, source: str) -> int:
+        """Seconds after which an oracle's answer counts as stale."""
+        return self.heartbeats.get(source, self.default_heartbeat)
+
     def factor_of(self, asset: AssetId) -> FactorRef:
         """Factor and peg of an asset; an asset in no table is a factor of its own, named by its id."""
-        from defi_risk.ids import Factor
-
         return self.factors.get(asset) or FactorRef(Factor(asset))
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from defi_risk import ens, markets
 from defi_risk.book import Book, ChainSettings, MarketSettings
 from defi_risk.errors import UsageError
-from defi_risk.ids import parse_address
+from defi_risk.ids import ChainId, parse_address
 from defi_risk.model import Chain, Owner
 from defi_risk.secrets import Secret
 from defi_risk.spi import Market
@@ -56,6 +56,7 @@ def chains(book: Book, rpc: Mapping[str, Sequence[Secret]], extra: Sequence[Mark
     """The chains to read with their markets, by name. Raises `UsageError` for an unknown chain, or one without a node."""
     settings = _nodes(book, rpc)
     known = {name: markets.chain(name, chosen.chain_id) for name, chosen in settings.items()}
+    _check_ids(known)
     wanted = _markets(known, (*book.markets, *extra))
     return tuple(ChainTarget(known[name], settings[name], (*wanted.get(name, ()), _wallet(known[name]))) for name in sorted(settings))
 
@@ -64,28 +65,45 @@ def _nodes(book: Book, rpc: Mapping[str, Sequence[Secret]]) -> dict[str, ChainSe
     """Settings of every chain to read; each has at least one node."""
     found = dict(book.chains)
     for name in sorted({*markets.chains(), *found}):
-        value = os.environ.get(RPC_VARIABLE + name.upper().replace("-", "_"), "").strip()
+        value = os.environ.get(_variable(name), "").strip()
         if value and (name in found or not book.chains):
-            found[name] = replace(found.get(name) or ChainSettings(name=name), rpc=(Secret(value, f"env {RPC_VARIABLE}{name.upper()}"),))
+            found[name] = replace(found.get(name) or ChainSettings(name=name), rpc=(Secret(value, f"env {_variable(name)}"),))
     for name, nodes in rpc.items():
         found[name] = replace(found.get(name) or ChainSettings(name=name), rpc=tuple(nodes))
     for name, settings in found.items():
         if not settings.rpc:
             raise UsageError(
                 f"chain {name!r} has no node",
-                hint=f"give rpc in [chains.{name}], set {RPC_VARIABLE}{name.upper()}, or use --rpc {name}=URL",
+                hint=f"give rpc in [chains.{name}], set {_variable(name)}, or use --rpc {name}=URL",
             )
     return found
 
 
+def _variable(chain: str) -> str:
+    """The environment variable that holds a chain's node."""
+    return RPC_VARIABLE + chain.upper().replace("-", "_")
+
+
+def _check_ids(known: Mapping[str, Chain]) -> None:
+    """One chain under two names would be counted twice. Raises `UsageError`."""
+    names: dict[ChainId, str] = {}
+    for name, chain in known.items():
+        other = names.setdefault(chain.id, name)
+        if other != name:
+            raise UsageError(f"chains {other!r} and {name!r} both have id {chain.id}", hint="leave one of them out")
+
+
 def _markets(known: Mapping[str, Chain], extra: Sequence[MarketSettings]) -> dict[str, list[Market]]:
-    """Built-in markets that are on, and those asked for, of the chains to read. The latter win where both have one root."""
-    found: dict[str, dict[tuple[str, str], Market]] = {name: {} for name in known}
+    """Built-in markets that are on, and those asked for, of the chains to read.
+
+    A root address is one market, whatever it is called and whichever adapter reads it: the last one that names it wins.
+    """
+    found: dict[str, dict[str, Market]] = {name: {} for name in known}
     by_id = {chain.id: name for name, chain in known.items()}
     for market in markets.on_by_default():
         name = by_id.get(market.chain.id)
         if name is not None:
-            found[name][market.adapter, market.root] = replace(market, chain=known[name])
+            found[name][market.root] = replace(market, chain=known[name])
     for settings in extra:
         if settings.chain not in known:
             raise UsageError(
@@ -93,7 +111,7 @@ def _markets(known: Mapping[str, Chain], extra: Sequence[MarketSettings]) -> dic
                 hint=f"use --rpc {settings.chain}=URL or a [chains.{settings.chain}] table",
             )
         market = markets.from_settings(settings, known[settings.chain])
-        found[settings.chain][market.adapter, market.root] = market
+        found[settings.chain][market.root] = market
     return {name: list(items.values()) for name, items in found.items()}
 
 

@@ -17,7 +17,6 @@ from defi_risk.spi import Ask, Context, Failed, Interface, Steps
 from defi_risk.units import Quantity
 
 CHAINLINK: Final = Interface("defi_risk_abis", "chainlink")
-HEARTBEAT: Final = 86_400 + 3_600  # most slow feeds update daily; an hour is left for the update to arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +39,9 @@ def updates(at: Context, sources: Sequence[Address]) -> Steps[dict[Address, Upda
 
 
 def price(at: Context, value: Quantity, source: str, update: Update | None = None, unit: Factor = USD) -> Price:
-    """A price with what is known of its age: the heartbeat of the source, or a day and an hour where none is listed."""
+    """A price with what is known of its age."""
     known = update or Update()
-    heartbeat = at.heartbeats.get(source, HEARTBEAT) if known.at is not None else None
+    heartbeat = at.heartbeat_of(source) if known.at is not None else None
     return Price(value, unit, source, known.at, heartbeat, known.capped)
 
 

@@ -20,7 +20,7 @@ from defi_risk.model import Anchor, Chain
 from defi_risk.sources import jsonrpc
 from defi_risk.sources.clock import Crew
 from defi_risk.sources.faults import Fault, Kind, error_of
-from defi_risk.sources.pool import TRIES, WORTH_A_RETRY, Node, Pool
+from defi_risk.sources.pool import TRIES, Node, Pool
 from defi_risk.sources.rpc import Reply, Request
 
 TAGS: Final = ("latest", "safe", "finalized")
@@ -173,7 +173,7 @@ def _race(
             if isinstance(view, SourceError):
                 errors.append(view)
                 pool.judge(nodes[index], view)
-                if isinstance(view, WORTH_A_RETRY) and not isinstance(view, BlockUnavailable):
+                if view.retryable and not isinstance(view, BlockUnavailable):
                     failed.append(nodes[index])
             elif isinstance(view, BaseException):
                 raise view

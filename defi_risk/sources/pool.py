@@ -18,7 +18,6 @@ from defi_risk.errors import (
     BlockUnavailable,
     Disagreement,
     Incapable,
-    Lagging,
     RateLimited,
     Refused,
     Reorged,
@@ -36,9 +35,8 @@ _FIRST_REST: Final = 0.15  # seconds; doubles with each failure in a row
 _LONGEST_REST: Final = 5.0
 _EXTRA: Final = 8  # requests a node beyond the plan, to find out what it offers
 _LASTING = (Refused, WrongChain, Disagreement)
-WORTH_A_RETRY: Final = (Unreachable, TimedOut, RateLimited, BadAnswer, BlockUnavailable, Lagging)
 # what the user can do most about comes first when every node failed for its own reason
-_TELLING: Final = (WrongChain, Disagreement, Reorged, Refused, BlockUnavailable, Lagging, Incapable, RateLimited, BadAnswer, TimedOut)
+_TELLING: Final = (WrongChain, Disagreement, Reorged, Refused, BlockUnavailable, Incapable, RateLimited, BadAnswer, TimedOut)
 
 
 @dataclass(eq=False)
@@ -148,7 +146,7 @@ class Pool:
             except SourceError as error:
                 errors.append(error)
                 self.judge(node, error)
-                if not isinstance(error, WORTH_A_RETRY) or (isinstance(error, TimedOut) and not patient):
+                if not error.retryable or (isinstance(error, TimedOut) and not patient):
                     passed.add(node)
             else:
                 node.failures = 0

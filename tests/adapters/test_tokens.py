@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from defi_risk_adapters.oracles import HEARTBEAT, Update, price, updates
+from defi_risk_adapters.oracles import Update, price, updates
 from defi_risk_adapters.tokens import metadata, symbols
 
 from defi_risk.engine import run
@@ -116,6 +116,6 @@ def test_price_carries_what_is_known() -> None:
     listed = Context(CHAIN, 5, NOW, heartbeats={A: 1200})
     value = Quantity(5, 8)
     assert price(listed, value, A, Update(NOW, False)).heartbeat == 1200
-    assert price(listed, value, B, Update(NOW)).heartbeat == HEARTBEAT == 90_000
+    assert price(listed, value, B, Update(NOW)).heartbeat == listed.default_heartbeat
     unknown = price(listed, value, A)
     assert (unknown.updated_at, unknown.heartbeat, unknown.capped, unknown.source, unknown.value) == (None, None, None, A, value)

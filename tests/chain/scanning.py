@@ -10,19 +10,8 @@ from click.testing import CliRunner
 
 from defi_risk.cli import main
 from defi_risk.snapshot import Snapshot, from_json
+from tests.localchain.factors import toml_line
 from tests.localchain.states import AnyMarket
-
-FACTORS: Final = {
-    "WETH": '{ factor = "ETH" }',
-    "wstETH": '{ factor = "ETH", peg = "stETH/ETH" }',
-    "WBTC": '{ factor = "BTC", peg = "WBTC/BTC" }',
-    "USDC": '{ factor = "USDC" }',
-    "DAI": '{ factor = "DAI" }',
-    "EURS": '{ factor = "EUR" }',
-    "LINK": '{ factor = "LINK" }',
-    "CRV": '{ factor = "CRV" }',
-}
-
 
 ETHER: Final = """
 [[manual]]
@@ -42,8 +31,8 @@ def book_text(url: str, *markets: AnyMarket) -> str:
     for market in markets:
         lines += ["[[markets]]", f'adapter = "{market.adapter}"', 'chain = "local"', f'name = "{market.name}"']
         lines += [f'{name} = "{address}"' for name, address in market.roots.items()]
-    tokens = {token.address: FACTORS[symbol] for market in markets for symbol, token in market.tokens.items() if symbol in FACTORS}
-    lines += ["[factors]", *(f'"{address}" = {factor}' for address, factor in tokens.items())]
+    tokens = {token.address: symbol for market in markets for symbol, token in market.tokens.items()}
+    lines += ["[factors]", *(toml_line(address, symbol) for address, symbol in tokens.items())]
     return "\n".join(lines) + "\n" + ETHER
 
 

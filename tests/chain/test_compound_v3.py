@@ -12,8 +12,8 @@ from decimal import Decimal
 import pytest
 from defi_risk_adapters.compound_v3 import CompoundV3
 
-from defi_risk.ids import USD, Address, AssetId, Factor, Peg
-from defi_risk.model import Anchor, FactorRef, Role
+from defi_risk.ids import USD, Address, AssetId, Factor
+from defi_risk.model import Anchor, Role
 from defi_risk.spi import Market
 from tests.chain.compound import CHAIN, Scan, ask, first_dead, scan
 from tests.localchain.anvil import Anvil
@@ -21,18 +21,12 @@ from tests.localchain.assets import Assets
 from tests.localchain.comet.deployment import deploy_comet_usdc, deploy_comet_weth
 from tests.localchain.comet.market import CometMarket
 from tests.localchain.comet.population import populate
+from tests.localchain.factors import factor_of
 from tests.localchain.people import Case, person
 
 pytestmark = pytest.mark.chain
 ABSORBER = person("compound/absorber")
 DAY = 86_400
-FACTORS = {
-    "USDC": FactorRef(Factor("USDC")),
-    "WETH": FactorRef(Factor("ETH")),
-    "wstETH": FactorRef(Factor("ETH"), Peg("wstETH/ETH")),
-    "WBTC": FactorRef(Factor("BTC"), Peg("WBTC/BTC")),
-    "LINK": FactorRef(Factor("LINK")),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class Town:
         """Read users of one market; both markets are known, so that one can price the other's base token."""
         here, there = (_market(each) for each in ((self.usdc, self.weth) if comet is self.usdc else (self.weth, self.usdc)))
         tokens = {**self.usdc.tokens, **self.weth.tokens}
-        factors = {AssetId(f"eip155:{CHAIN.id}/erc20:{token.address}"): FACTORS[symbol] for symbol, token in tokens.items()}
+        factors = {AssetId(f"eip155:{CHAIN.id}/erc20:{token.address}"): factor_of(symbol) for symbol, token in tokens.items()}
         return scan(self.anvil, CompoundV3(), here, owners or [case.address for case in self.users[comet.name]], factors, there)
 
     def who(self, comet: CometMarket, label: str) -> str:

@@ -39,6 +39,18 @@ def test_a_name_is_read_as_the_wallet_it_names(aave36: Kit[AaveMarket], tmp_path
     assert aave36.who["plain"] in {account.owner for account in past.accounts}
 
 
+def test_a_wallet_is_counted_once_however_it_is_named(aave36: Kit[AaveMarket], tmp_path: Path) -> None:
+    names = deploy_names(aave36.anvil)
+    wallet = aave36.who["plain"]
+    names.point("plain", wallet)
+    names.point("alias", wallet)
+    book = written(aave36, tmp_path)
+    once = from_json(run(["scan", wallet, "--book", book, "--format", "json"])[1])
+    often = from_json(run(["scan", wallet, wallet.lower(), "plain.eth", "alias.eth", "--book", book, "--format", "json"])[1])
+    assert often.book_health == once.book_health
+    assert [account.id for account in often.accounts] == [account.id for account in once.accounts]
+
+
 @pytest.mark.parametrize(
     ("name", "fault"), [("nobody.eth", "there is no ENS name"), ("bare.eth", "has no address"), ("lost.eth", "there is no ENS name")]
 )

@@ -7,8 +7,8 @@ from typing import Final
 
 from defi_risk import engine, markets, registry
 from defi_risk.engine import Job
-from defi_risk.ids import ChainId, Factor, Peg, erc20_id, parse_address
-from defi_risk.model import Chain, FactorRef, Owner
+from defi_risk.ids import ChainId, erc20_id, parse_address
+from defi_risk.model import Chain, Owner
 from defi_risk.replay import Case, Recording, dumps
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
@@ -18,6 +18,7 @@ from tests.localchain.aave.v36 import deploy_aave36
 from tests.localchain.anvil import Anvil
 from tests.localchain.assets import Assets
 from tests.localchain.comet.deployment import deploy_comet_usdc
+from tests.localchain.factors import factor_of
 from tests.localchain.multicall import put_multicall3
 from tests.localchain.people import person
 from tests.localchain.states import AnyMarket
@@ -25,13 +26,6 @@ from tests.localchain.states import AnyMarket
 FILE: Final = Path(__file__).parents[2] / "defi_risk" / "demo" / "chain.json"
 CHAIN: Final = Chain(ChainId(31337), "local")
 PRICES: Final = {"WETH": 3_000, "wstETH": 3_600, "WBTC": 90_000, "USDC": 1}
-FACTORS: Final = {
-    "WETH": FactorRef(Factor("ETH")),
-    "wstETH": FactorRef(Factor("ETH"), Peg("stETH/ETH")),
-    "WBTC": FactorRef(Factor("BTC"), Peg("WBTC/BTC")),
-    "USDC": FactorRef(Factor("USDC")),
-    "DAI": FactorRef(Factor("DAI")),
-}
 DAYS: Final = 30
 
 
@@ -71,9 +65,7 @@ def _market(market: AnyMarket, name: str) -> Market:
 
 
 def _read(anvil: Anvil, assets: Assets, address: str, places: tuple[Market, ...]) -> Recording:
-    factors = {
-        erc20_id(CHAIN.id, parse_address(token.address)): FACTORS[symbol] for symbol, token in assets.tokens.items() if symbol in FACTORS
-    }
+    factors = {erc20_id(CHAIN.id, parse_address(token.address)): factor_of(symbol) for symbol, token in assets.tokens.items()}
     owner = Owner(parse_address(address))
     with ChainSource.open(CHAIN, [anvil.url], deadline=Deadline(60)) as source:
         recorder = Recorder(source)

@@ -8,17 +8,11 @@ from typing import Final
 
 from tests.localchain.anvil import CHAIN_ID
 from tests.localchain.assets import Assets
+from tests.localchain.factors import toml_line
 from tests.localchain.people import Case
 from tests.localchain.states import AnyMarket
 
 CHAIN: Final = "local"
-FACTORS: Final = {
-    "WETH": ("ETH", ""),
-    "wstETH": ("ETH", "stETH/ETH"),
-    "WBTC": ("BTC", "WBTC/BTC"),
-    "EURS": ("EUR", "EURS/EUR"),
-}
-"""Factor and peg of the tokens that are not a factor of their own name."""
 
 
 def book_text(url: str, wallets: Iterable[Case], markets: Iterable[AnyMarket], assets: Assets, vai: str) -> str:
@@ -43,10 +37,5 @@ def _market(market: AnyMarket) -> str:
 
 def _factors(assets: Assets, vai: str) -> str:
     tokens = {symbol: token.address for symbol, token in assets.tokens.items()} | {"VAI": vai}
-    return "[factors]\n" + "".join(_factor(symbol, address) for symbol, address in tokens.items())
-
-
-def _factor(symbol: str, address: str) -> str:
-    factor, peg = FACTORS.get(symbol, (symbol, ""))
-    pegged = f', peg = "{peg}"' if peg else ""
-    return f'"eip155:{CHAIN_ID}/erc20:{address}" = {{ factor = "{factor}"{pegged} }} # {symbol}\n'
+    lines = (toml_line(f"eip155:{CHAIN_ID}/erc20:{address}", symbol) for symbol, address in tokens.items())
+    return "\n".join(["[factors]", *lines, ""])

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from defi_risk import registry
-from defi_risk.ids import ChainId, Factor, Peg, erc20_id, parse_address
-from defi_risk.model import Chain, FactorRef, Owner
+from defi_risk.ids import ChainId, erc20_id, parse_address
+from defi_risk.model import Chain, Owner
 from defi_risk.replay import dumps
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
 from defi_risk.spi import Context, Market
 from defi_risk.testing.record import record
 from tests.localchain import kits
+from tests.localchain.factors import factor_of
 from tests.localchain.kits import Kit
 
 FOLDER: Final = Path(__file__).parents[2] / "fixtures" / "replays"
@@ -23,14 +24,6 @@ NOBODY: Final = Owner(parse_address("0x000000000000000000000000000000000000dead"
 KITS: Final = (kits.aave30, kits.aave32, kits.aave36, kits.venus, kits.comet_usdc, kits.comet_weth)
 BESIDE_WALLET: Final = ("aave-3.6", "venus", "comet-usdc")
 DAYS: Final = 40
-FACTORS: Final = {
-    "WETH": ("ETH", None),
-    "wstETH": ("ETH", "stETH/ETH"),
-    "WBTC": ("BTC", "WBTC/BTC"),
-    "USDC": ("USDC", None),
-    "DAI": ("DAI", None),
-    "EURS": ("EUR", "EURS/EUR"),
-}
 
 
 def write(folder: Path = FOLDER) -> Iterator[Path]:
@@ -47,8 +40,7 @@ def write(folder: Path = FOLDER) -> Iterator[Path]:
 
 def _write(folder: Path, kit: Kit[Any], read: Market, places: tuple[Market, ...], *only: str) -> Path:
     owners = [Owner(parse_address(address)) for label, address in kit.who.items() if not only or label in only]
-    tokens = {symbol: parse_address(token.address) for symbol, token in kit.market.tokens.items() if symbol in FACTORS}
-    factors = {erc20_id(CHAIN.id, token): _ref(*FACTORS[symbol]) for symbol, token in tokens.items()}
+    factors = {erc20_id(CHAIN.id, parse_address(token.address)): factor_of(symbol) for symbol, token in kit.market.tokens.items()}
     with ChainSource.open(CHAIN, [kit.anvil.url], deadline=Deadline(120)) as source:
         context = Context(CHAIN, source.anchor.number, source.anchor.timestamp, factors, {}, places)
         tasks = [(owner, read) for owner in (*owners, NOBODY)]
@@ -57,7 +49,3 @@ def _write(folder: Path, kit: Kit[Any], read: Market, places: tuple[Market, ...]
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(dumps(recording), "utf-8")
     return file
-
-
-def _ref(factor: str, peg: str | None) -> FactorRef:
-    return FactorRef(Factor(factor), Peg(peg) if peg else None)

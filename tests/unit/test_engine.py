@@ -54,6 +54,7 @@ class Toy:
 class Broken(Toy):
     """Misbehaves in the way its class attribute says."""
 
+    name: ClassVar[str] = "broken"
     fault: ClassVar[str] = ""
 
     def read(self, owner: Owner, market: Market, at: Context) -> Reading:
@@ -70,7 +71,7 @@ class Broken(Toy):
 
 
 def jobs(adapter: Any, count: int) -> list[engine.Job]:
-    market = Market("toy", CHAIN, "toy", (("vault", TOKEN),))
+    market = Market(adapter.name, CHAIN, "toy", (("vault", TOKEN),))
     return [engine.Job(adapter, Owner(checksum(f"{n:040x}")), market) for n in range(1, count + 1)]
 
 
@@ -99,6 +100,14 @@ def test_a_bug_of_one_adapter_touches_nobody_else(fault: str) -> None:
     found = engine.read(Answers(lambda ask: 5), [*jobs(Toy(), 2), *jobs(broken, 1)], AT)
     assert [item.known for item in found.accounts] == [True, True, False]
     assert found.accounts[2].reason
+
+
+def test_an_account_that_is_returned_twice_is_unknown_not_counted_twice() -> None:
+    twice = jobs(Toy(), 1) * 2
+    [only] = engine.read(Answers(lambda ask: 5), [*twice], AT).accounts
+    assert not only.known
+    assert only.id == twice[0].market.account_id(twice[0].owner)
+    assert "twice" in only.reason
 
 
 def test_a_failing_source_ends_the_reading() -> None:

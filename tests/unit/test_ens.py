@@ -11,7 +11,7 @@ import pytest
 from defi_risk import abi, ens
 from defi_risk.engine import run
 from defi_risk.errors import UsageError
-from defi_risk.ids import ZERO_ADDRESS, Address, checksum
+from defi_risk.ids import ZERO_ADDRESS, Address, ChainId, checksum
 from defi_risk.model import Anchor, Chain
 from defi_risk.spi import Ask, Call, Failed
 
@@ -29,7 +29,7 @@ class Names:
 
     @property
     def anchor(self) -> Anchor:
-        return Anchor(Chain(ens.CHAIN, "ethereum"), 1, "0x" + "00" * 32, 1)
+        return Anchor(Chain(ChainId(1), "ethereum"), 1, "0x" + "00" * 32, 1)
 
     def answer(self, asks: Sequence[Ask]) -> list[Any]:
         self.rounds += 1

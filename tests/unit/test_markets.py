@@ -48,12 +48,14 @@ def test_every_root_is_an_address_in_checksum_form_on_a_known_chain() -> None:
 def test_market_names_and_identities_are_unique() -> None:
     found = markets.built_in()
     assert len({market.name for market in found}) == len(found)
-    assert len({(market.adapter, market.chain.id, market.root) for market in found}) == len(found)
+    assert len({(market.chain.id, market.root) for market in found}) == len(found)
 
 
 def test_all_markets_of_the_three_protocols_are_there() -> None:
-    count = {name: sum(market.adapter == name for market in markets.built_in()) for name in ("aave_v3", "compound_v2", "compound_v3")}
-    assert count == {"aave_v3": 29, "compound_v2": 9, "compound_v3": 28}
+    count = {
+        name: sum(market.adapter == name for market in markets.built_in()) for name in ("aave_v3", "spark", "compound_v2", "compound_v3")
+    }
+    assert count == {"aave_v3": 27, "spark": 2, "compound_v2": 9, "compound_v3": 28}
 
 
 def test_only_verified_markets_are_on_by_default() -> None:
