@@ -93,7 +93,10 @@ def _comet(market: Market, at: Context) -> Steps[Listed]:
     if isinstance(answer, Failed):
         return Listed(tuple(feeds))
     description = None if isinstance(text, Failed) else text
-    unit = decided(market, Base(token, feed, description, answer, at.factor_of(at.token_id(token))))
+    base = Base(token, feed, description, answer, at.factor_of(at.token_id(token)))
+    unit = decided(market, base)
+    if unit is None and base.ref.peg is None and base.constant:
+        unit = base.ref.factor  # prices are in base tokens, of which one is worth its factor
     if unit is None:
         return Listed(tuple(feeds))
     offers = (Offer(asset, COMET(comet, "getPrice", source, optional=True), PRICE_DECIMALS, unit) for asset, source in feeds.items())

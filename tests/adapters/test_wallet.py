@@ -250,6 +250,19 @@ def test_a_venue_that_does_not_count_in_dollars_gives_no_price() -> None:
     assert [leg.price for leg in account.legs] == [None, None]
 
 
+def test_a_price_in_another_unit_serves_where_there_is_none_in_dollars() -> None:
+    """The WETH Comet prices wstETH in ETH; where Aave prices it in dollars, that price stands, whichever market comes first."""
+    world = World(0, {WSTETH: 10**18})
+    world.values[COMET_ETH, "getPrice", (FEED_WSTETH,)] = 120_000_000
+    [leg] = only(world, context(COMETS[1])).legs
+    assert leg.price == Price(Quantity(120_000_000, 8), Factor("ETH"), COMET_ETH)
+    world.values[POOL, "getReservesList", ()] = (WETH, WSTETH)
+    world.values[ORACLE, "getAssetPrice", (WSTETH,)] = 3_600 * 10**8
+    [leg] = only(world, context(COMETS[1], AAVE)).legs
+    assert leg.price is not None
+    assert (leg.price.unit, leg.price.source) == (USD, ORACLE)
+
+
 def test_a_token_that_is_not_there_yet_holds_nothing() -> None:
     missing = checksum("99" * 20)
     at = context(AAVE, **{f"eip155:1/erc20:{missing}": ref("ETH")})

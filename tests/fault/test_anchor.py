@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from defi_risk import scan
-from defi_risk.book import parse
+from defi_risk.book import MarketSettings, parse
 from defi_risk.errors import (
     BlockUnavailable,
     DefiRiskError,
@@ -323,5 +323,8 @@ def test_a_past_without_markets_holds_nothing_in_them() -> None:
         assert not snapshot.partial
         source = snapshot.sources[0]
         assert any("aave-v3-ethereum was not there yet at block" in note for note in source.notes)
+        own = MarketSettings(adapter="aave_v3", chain="ethereum", name="mine", params=(("pool_addresses_provider", owner(9)),))
+        mine = scan([owner(1)], book=priced, rpc={"ethereum": node.url}, block=HEAD - 1, market_settings=[own])
+        assert [account.market for account in mine.accounts if account.status == "unknown"] == ["mine", "wallet"], "it may be mistyped"
         now = scan([owner(1)], book=priced, rpc={"ethereum": node.url})
         assert now.partial, "at the newest block a market without code is a fault"

@@ -218,6 +218,27 @@ def test_neighbours_starved_of_gas_are_asked_again() -> None:
         assert isinstance(found[0], CallReverted)
 
 
+@pytest.mark.parametrize("way", ["Multicall3", "override"])
+def test_a_read_that_starves_inside_a_bundle_that_ends_well_is_asked_again_alone(way: str) -> None:
+    """Too little gas is left for the heavy read, enough for those after it: nothing but its silence tells that it was starved."""
+    with source(replace(WAYS[way], poison="burn", gas_cap=6_400)) as (chain, _):
+        found = chain.answer([poison(1), VAULT(CONTRACT, "heavy"), *shares(5)])
+        assert isinstance(found[0], CallReverted)
+        assert found[1] == 7
+        assert found[2:] == right(shares(5))
+
+
+@pytest.mark.parametrize("way", ["Multicall3", "override"])
+def test_where_gas_was_ample_a_silent_failure_costs_no_second_wait(way: str) -> None:
+    with source(replace(WAYS[way])) as (chain, _):
+        chain.answer(shares(2))
+        before = chain.round_trips
+        found = chain.answer([VAULT(CONTRACT, "silent", optional=True), *shares(5, start=10)])
+        assert isinstance(found[0], Failed)
+        assert found[1:] == right(shares(5, start=10))
+        assert chain.round_trips == before + 1
+
+
 def test_a_large_answer_is_split() -> None:
     with source(World()) as (chain, _):
         asks = [poison(2**255 + number) for number in range(2_000)]

@@ -79,9 +79,11 @@ def test_closed_form_equals_bisection(account: Account, settings: HealthSettings
         for found, beyond in ((ratios.down, 0.0), (ratios.up, 1e6)):
             dead = surplus.at(ramps, beyond) < -1e-9 * gross(surplus) * max(1.0, beyond)
             assert found is not None or not dead
-            # a surplus that hardly changes crosses where rounding puts it
-            steep = found is not None and abs(surplus.at(ramps, found * 1.001) - surplus.at(ramps, found)) > 1e-5 * gross(surplus)
-            if found is not None and dead and steep:
+            if found is None or not dead:
+                continue
+            # a surplus that hardly changes, beside what is added up there, crosses where rounding puts it
+            steep = abs(surplus.at(ramps, found * 1.001) - surplus.at(ramps, found)) > 1e-5 * gross(surplus) * max(1.0, found)
+            if steep:
                 assert abs(found - bisect(surplus, ramps, 1.0, beyond)) <= 1e-12 * max(1.0, found)
 
 

@@ -15,10 +15,11 @@ import pytest
 from defi_risk import health, snapshot
 from defi_risk.errors import StoreError, UnknownName
 from defi_risk.ids import AccountId
-from defi_risk.model import LiquidationRule, SourceReport
-from defi_risk.snapshot import SCHEMA, Snapshot, from_json, load
+from defi_risk.model import LiquidationRule, Price, SourceReport
+from defi_risk.snapshot import SCHEMA, Snapshot, from_json, load, venue
 from defi_risk.snapshot.html import notebook
 from defi_risk.snapshot.schema import FILE, generate, shipped
+from defi_risk.units import Quantity
 from tests.accounts import BTC, ETH, SETTINGS, USDC, collateral, debt, loan, margin, perp, position
 from tests.pictures import BROKEN, READ, TIME, WALLET, hedge, picture, unknown
 
@@ -332,3 +333,15 @@ def test_files(tmp_path: Path) -> None:
 def test_ids_and_schema_name() -> None:
     assert shipped()["$id"] == SCHEMA
     assert AccountId("manual:perp") in {account.id for account in picture(hedge()).accounts}
+
+
+def test_an_oracle_is_as_old_as_it_was_at_the_block() -> None:
+    told = Price(Quantity(3000, 0), source="0xFEED", updated_at=1_700_000_000, heartbeat=3_600, capped=True)
+    found = venue.oracle(told, 1_700_000_090)
+    assert found is not None
+    assert (found.source, found.updated_at, found.age_seconds) == ("0xFEED", "2023-11-14T22:13:20Z", 90)
+    assert (found.heartbeat_seconds, found.capped) == (3_600, True)
+    silent = venue.oracle(replace(told, updated_at=None), 1_700_000_090)
+    assert silent is not None
+    assert (silent.updated_at, silent.age_seconds) == (None, None)
+    assert venue.oracle(Price(Quantity(1, 0)), 1) is None

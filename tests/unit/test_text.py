@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from defi_risk.text import SHOWN, clean, csv_cell, look_alike, shown
+from defi_risk.text import DEEPEST, SHOWN, check_depth, clean, csv_cell, look_alike, shown
 
 
 @given(st.text(max_size=500))
@@ -44,3 +44,17 @@ def test_formulas_and_look_alikes() -> None:
     assert look_alike("U\u0405DC")
     assert not look_alike("USDC")
     assert shown("y" * 30) == "y" * 23 + "…"
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"a":'])
+def test_depth_is_judged_before_parsing(opening: bytes) -> None:
+    check_depth(opening * DEEPEST)
+    with pytest.raises(ValueError, match="too deep"):
+        check_depth(opening * (DEEPEST + 1))
+    with pytest.raises(ValueError, match="too many"):
+        check_depth(b"[]," * 200, most=100)
+
+
+def test_width_and_brackets_in_text_are_no_depth() -> None:
+    check_depth(b"[" + b"[]," * 100_000 + b"0]")
+    check_depth(b'"' + b"[" * 1_000 + b'\\"' + b"{" * 1_000 + b'"')
