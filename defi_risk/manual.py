@@ -58,7 +58,7 @@ def _holding(item: ManualHolding, role: Role, settings: ManualSettings) -> Leg:
         initial_weight=item.weight if item.initial_weight is None else item.initial_weight,
         bonus=settings.bonus,
         apr=settings.supply_apr,
-        compounding="linear" if settings.supply_apr is not None else "",
+        compounding="per second" if settings.supply_apr is not None else "",
     )
 
 
@@ -71,7 +71,7 @@ def _debt(item: ManualDebt) -> Leg:
         amount=Quantity.of(item.amount),
         price=_price(item.price),
         apr=item.apr,
-        compounding="linear" if item.apr is not None else "",
+        compounding="per second" if item.apr is not None else "",
     )
 
 

@@ -186,13 +186,15 @@ class LiquidationRule:
     """What the venue's liquidation does to an account, for the cascade.
 
     `kind`: "repay" (a liquidator repays up to a share of one debt and takes collateral with a bonus), "absorb" (the venue takes
-    the whole account), "close" (positions are closed). `close_factor` is the share of one debt repayable in one call; all of it
-    when the health is at or below `full_below`, or when the collateral or debt in question is worth less than `full_under_usd`.
-    What a call leaves of both must be worth `dust_usd` each, or nothing. `remainder`: "refunded" or "lost" after a close.
+    the whole account), "close" (positions are closed). `close_factor` is the share of one debt repayable in one call (`of_whole`: of
+    one debt up to this share of all debts together; "close": the share of every position that one step closes); all of it when the
+    health is at or below `full_below`, or when the collateral or debt in question is worth less than `full_under_usd`. What a call
+    leaves of both must be worth `dust_usd` each, or nothing. `remainder`: "refunded" or "lost" after a close.
     """
 
     kind: Literal["repay", "absorb", "close"]
     close_factor: Decimal = ONE
+    of_whole: bool = False
     full_below: Decimal | None = None
     full_under_usd: Decimal | None = None
     dust_usd: Decimal | None = None

@@ -26,6 +26,7 @@ from defi_risk.book.model import (
     ManualSettings,
     MarketSettings,
     ModelSettings,
+    PlanSettings,
     Thresholds,
 )
 from defi_risk.book.sections import read_book
@@ -44,6 +45,7 @@ __all__ = [
     "ManualSettings",
     "MarketSettings",
     "ModelSettings",
+    "PlanSettings",
     "Thresholds",
     "load",
     "parse",

@@ -112,12 +112,25 @@ class ManualSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """Settings of the risk model: volatilities are per day; correlations are keyed `BTC/ETH`; `prices` names a history."""
+    """Settings of the risk model: volatilities are per day; correlations are keyed `BTC/ETH`; `prices` names a history; `turn` is where
+    the two-way paths of the cascade turn, as a move of the market.
+    """
 
     horizon_days: Decimal = ONE
     volatility: Mapping[Factor, Decimal] = field(default_factory=dict)
     correlation: Mapping[str, Decimal] = field(default_factory=dict)
     prices: str | None = None
+    turn: Decimal = Decimal("0.5")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSettings:
+    """How rescue plans are made: `buffer` is the share of its requirement that an account keeps above its line when money is taken from
+    it, `latency` seconds until money that leaves a venue has arrived elsewhere, by venue.
+    """
+
+    buffer: Decimal = ZERO
+    latency: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,9 +143,54 @@ class Levels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """Where flags are raised. `near_liquidation` are price ratios to the boundary."""
+    """Where flags are raised (`unified-health` section 9): price ratios and healths as they are, shares and moves as fractions.
 
-    near_liquidation: Levels = Levels(warning=Decimal("1.25"), critical=Decimal("1.10"))
+    `near_*` are price ratios to the boundary, `sigma_*` standard deviations of a day, `margin_*` healths of derivatives accounts. The
+    leverage allowed is `leverage_low` where the health is below `health_low`, `leverage_medium` below `health_medium`, else
+    `leverage_high`. `funding` is a rate per 8 hours, `carry` USD a year, `percentile` the share of the year's values below today's.
+    """
+
+    near_warning: Decimal = Decimal("1.25")
+    near_critical: Decimal = Decimal("1.10")
+    sigma_warning: Decimal = Decimal(5)
+    sigma_critical: Decimal = Decimal(3)
+    margin_warning: Decimal = Decimal("1.2")
+    margin_critical: Decimal = Decimal("1.1")
+    mur: Decimal = Decimal("0.70")
+    stress_health: Decimal = Decimal("1.05")
+    stables_low: Decimal = Decimal("0.5")
+    stables_high: Decimal = Decimal("0.7")
+    majors_low: Decimal = Decimal("0.2")
+    majors_high: Decimal = Decimal("0.4")
+    others_low: Decimal = ZERO
+    others_high: Decimal = Decimal("0.1")
+    health_low: Decimal = Decimal("1.2")
+    health_medium: Decimal = Decimal(2)
+    leverage_low: Decimal = Decimal(3)
+    leverage_medium: Decimal = Decimal(5)
+    leverage_high: Decimal = Decimal(10)
+    risk_share: Decimal = Decimal("0.10")
+    drain: Decimal = Decimal("0.5")
+    hedge_low: Decimal = Decimal("0.25")
+    hedge_high: Decimal = Decimal("0.5")
+    fragmentation: Decimal = Decimal("0.5")
+    wrong_way: Decimal = Decimal("0.8")
+    cluster: Decimal = Decimal("0.05")
+    basis: Decimal = Decimal("0.01")
+    depeg: Decimal = Decimal("0.01")
+    carry: Decimal = ZERO
+    funding: Decimal = Decimal("0.001")
+    price_move: Decimal = Decimal("0.05")
+    correlation: Decimal = Decimal("0.8")
+    correlation_rise: Decimal = Decimal("0.2")
+    percentile: Decimal = Decimal("0.20")
+    concentration: Decimal = Decimal("0.5")
+    isolated: Decimal = Decimal(50)
+
+    @property
+    def near_liquidation(self) -> Levels:
+        """The two price ratios together."""
+        return Levels(warning=self.near_warning, critical=self.near_critical)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +213,7 @@ class Book:
     exchanges: tuple[ExchangeSettings, ...] = ()
     manual: tuple[ManualSettings, ...] = ()
     model: ModelSettings = ModelSettings()
+    plan: PlanSettings = PlanSettings()
     factors: Mapping[str, FactorRef] = field(default_factory=dict)
     betas: Mapping[Factor, Decimal] = field(default_factory=dict)
     thresholds: Thresholds = Thresholds()

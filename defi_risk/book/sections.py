@@ -13,14 +13,14 @@ from defi_risk.book.model import (
     Book,
     ChainSettings,
     ExchangeSettings,
-    Levels,
     Link,
     ManualSettings,
     MarketSettings,
     ModelSettings,
-    Thresholds,
+    PlanSettings,
 )
 from defi_risk.book.table import Source, Table, nearest
+from defi_risk.book.thresholds import CODES, read_thresholds
 from defi_risk.errors import AddressError, UnknownName
 from defi_risk.ids import ChainId, Factor, Peg, parse_address
 from defi_risk.model import FactorRef
@@ -28,7 +28,7 @@ from defi_risk.spi import settings_of
 from defi_risk.text import shown
 
 SECTIONS: Final = (
-    "book", "chains", "markets", "exchanges", "manual", "model", "factors", "betas", "thresholds", "links", "alerts",
+    "book", "chains", "markets", "exchanges", "manual", "model", "plan", "factors", "betas", "thresholds", "links", "alerts",
 )  # fmt: skip
 CREDENTIALS: Final = {"api_key": "apiKey", "secret": "secret", "password": "password", "uid": "uid"}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -52,10 +52,11 @@ def read_book(source: Source, document: dict[str, Any], overridden: Container[st
         markets=_markets(root, chains),
         exchanges=exchanges,
         manual=manual,
-        model=_model(root.table("model", ("horizon_days", "volatility", "correlation", "prices"))),
+        model=_model(root.table("model", ("horizon_days", "volatility", "correlation", "prices", "turn"))),
+        plan=_plan(root.table("plan", ("buffer", "latency"))),
         factors=_factors(root.table("factors", None)),
         betas=_numbers(root.table("betas", None), -100, 100),
-        thresholds=_thresholds(root.table("thresholds", ("near_liquidation",))),
+        thresholds=read_thresholds(root.table("thresholds", CODES)),
         links=_links(root, manual, exchanges),
         alerts=root.table("alerts", ("urls",)).secrets("urls"),
     )
@@ -192,7 +193,16 @@ def _model(table: Table) -> ModelSettings:
         horizon_days=table.number("horizon_days", high=3650, above=0) if "horizon_days" in table else Decimal(1),
         volatility=_numbers(table.table("volatility", None), 0, 100),
         correlation={key: correlation.number(key, -1, 1) for key in correlation},
-        prices=table.text("prices") if "prices" in table else None,
+        prices=table.text("prices", longest=1000) if "prices" in table else None,
+        turn=table.number("turn", high=Decimal("0.9"), above=0) if "turn" in table else ModelSettings().turn,
+    )
+
+
+def _plan(table: Table) -> PlanSettings:
+    latency = table.table("latency", None)
+    return PlanSettings(
+        buffer=table.number("buffer", 0, 10) if "buffer" in table else PlanSettings().buffer,
+        latency={venue: latency.number(venue, 0, 31_536_000) for venue in latency},
     )
 
 
@@ -219,18 +229,6 @@ def _asset(section: Table, key: str) -> str:
         return f"eip155:{match[1]}/erc20:{parse_address(match[2])}" if match else parse_address(key)
     except AddressError as error:
         section.fail(key, error.message, 'a token is written "0x..." or "eip155:1/erc20:0x..."')
-
-
-def _thresholds(table: Table) -> Thresholds:
-    if "near_liquidation" not in table:
-        return Thresholds()
-    default = Thresholds().near_liquidation
-    levels = table.table("near_liquidation", ("warning", "critical"))
-    warning = levels.number("warning", 1, 1000) if "warning" in levels else default.warning
-    critical = levels.number("critical", 1, 1000) if "critical" in levels else default.critical
-    if critical > warning:
-        levels.fail("", f"critical {critical} lies above warning {warning}", "they are price ratios: 1.10 is nearer than 1.25")
-    return Thresholds(near_liquidation=Levels(warning=warning, critical=critical))
 
 
 def _links(root: Table, manual: tuple[ManualSettings, ...], exchanges: tuple[ExchangeSettings, ...]) -> tuple[Link, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from defi_risk.snapshot import Snapshot
 
 SUFFIXES: Final = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "table"}
-TABLES: Final = ("accounts", "legs", "flags")
+TABLES: Final = ("accounts", "legs", "flags", "stress")
 _LIMIT: Final = 5
 
 
@@ -49,18 +49,18 @@ def planned(form: str | None, output: str | None) -> Target:
     return Target(form or SUFFIXES.get(path.suffix.lower(), "table"), file=path)
 
 
-def emit(snapshot: Snapshot, target: Target, session: Session) -> None:
-    """Write the snapshot, then tell on standard error what it lacks."""
+def emit(snapshot: Snapshot, target: Target, session: Session, *, stressed: bool = False) -> None:
+    """Write the snapshot, then tell on standard error what it lacks. `stressed`: tables show stresses and cascade."""
     if target.folder is not None:
         _make(target.folder)
-        for name, write in _files(snapshot, target.form).items():
+        for name, write in _files(snapshot, target.form, stressed=stressed).items():
             _write_file(target.folder / name, write, session)
     elif target.file is not None:
-        _write_file(target.file, _single(snapshot, target.form), session)
+        _write_file(target.file, _single(snapshot, target.form, stressed=stressed), session)
     elif target.form == "table":
-        _to_terminal(snapshot)
+        _to_terminal(snapshot, stressed=stressed)
     else:
-        _to_stdout(_single(snapshot, target.form))
+        _to_stdout(_single(snapshot, target.form, stressed=stressed))
     _tell(snapshot, target, session)
 
 
@@ -75,7 +75,7 @@ def exit_code(snapshot: Snapshot, fail_on: str | None) -> int:
 Write = Callable[[BinaryIO], None]
 
 
-def _single(snapshot: Snapshot, form: str) -> Write:
+def _single(snapshot: Snapshot, form: str, *, stressed: bool) -> Write:
     if form == "json":
         return lambda stream: _put(stream, snapshot.to_json(2) + "\n")
     if form == "csv":
@@ -86,15 +86,15 @@ def _single(snapshot: Snapshot, form: str) -> Write:
     def write(stream: BinaryIO) -> None:
         from defi_risk.export.table import as_text
 
-        _put(stream, as_text(snapshot))
+        _put(stream, as_text(snapshot, stressed=stressed))
 
     return write
 
 
-def _files(snapshot: Snapshot, form: str) -> dict[str, Write]:
+def _files(snapshot: Snapshot, form: str, *, stressed: bool) -> dict[str, Write]:
     if form in ("csv", "parquet"):
         return {f"{name}.{form}": _table(snapshot, name, form) for name in TABLES}
-    return {"snapshot.json" if form == "json" else "snapshot.txt": _single(snapshot, form)}
+    return {"snapshot.json" if form == "json" else "snapshot.txt": _single(snapshot, form, stressed=stressed)}
 
 
 def _table(snapshot: Snapshot, name: str, form: str) -> Write:
@@ -142,11 +142,11 @@ def _make(folder: Path) -> None:
         raise UsageError(f"cannot make the folder {os.fspath(folder)!r}: {error.strerror}") from None
 
 
-def _to_terminal(snapshot: Snapshot) -> None:
+def _to_terminal(snapshot: Snapshot, *, stressed: bool) -> None:
     from defi_risk.export.table import show
 
     try:
-        show(snapshot)
+        show(snapshot, stressed=stressed)
         sys.stdout.flush()
     except BrokenPipeError:
         _closed()

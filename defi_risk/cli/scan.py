@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Literal, Unpack
 
 import click
 
 from defi_risk.cli import Session
-from defi_risk.cli.options import READING, RESULT, VERBOSITY, cache_dir, combined, load_book, market_settings
-from defi_risk.cli.progress import Progress
-from defi_risk.cli.wallets import read_wallets
+from defi_risk.cli.options import RESULT, VERBOSITY, combined
+from defi_risk.cli.reading import Reading, gathered, reading
 from defi_risk.errors import UsageError
-
-if TYPE_CHECKING:
-    from defi_risk.book import Book, MarketSettings
-    from defi_risk.secrets import Secret
-    from defi_risk.snapshot import Snapshot
 
 
 @click.command(name="scan")
 @click.argument("wallets", nargs=-1, metavar="[WALLET...]")
-@combined(READING, RESULT, VERBOSITY)
+@combined(reading, RESULT)
+@click.option("--boundary", metavar="X,Y", help="Draw the joint boundary over these two factors: ETH,BTC.")
+@click.option("--chance", is_flag=True, help="Simulate the chance of a liquidation; needs volatilities or prices in the book.")
+@click.option("--method", type=click.Choice(("ewma", "bootstrap")), default="ewma", show_default=True, help="How --chance draws returns.")
+@click.option("--paths", type=click.IntRange(100, 1_000_000), default=10_000, show_default=True, help="Simulated paths of --chance.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Seed of --chance: the same seed, the same answer."
+)
+@click.option("--since", type=click.Path(path_type=Path), metavar="SNAPSHOT", help="Tell which parameters changed since this snapshot.")
+@VERBOSITY
 @click.pass_obj
 def scan(
     session: Session,
     wallets: tuple[str, ...],
-    book: Path | None,
-    rpc: dict[str, tuple[Secret, ...]],
-    block: str,
-    wallet_file: Path | None,
-    market_texts: tuple[dict[str, str], ...],
-    deadline: float,
-    state: Path | None,
     form: str | None,
     output: str | None,
     fail_on: str | None,
+    boundary: str | None,
+    chance: bool,
+    method: Literal["ewma", "bootstrap"],
+    paths: int,
+    seed: int,
+    since: Path | None,
+    **options: Unpack[Reading],
 ) -> int:
     """Read wallets and a book into one health picture.
 
@@ -47,45 +49,32 @@ def scan(
     Example:
       defi-risk scan 0xYOUR_WALLET --rpc ethereum=https://YOUR_NODE
       defi-risk scan --book desk.toml --format json | jq .book_health
+      defi-risk scan --book desk.toml --boundary ETH,BTC --chance
     """
     from defi_risk.cli.output import emit, exit_code, planned
 
     target = planned(form, output)
-    if "demo" in wallets:
-        if len(wallets) > 1 or book or wallet_file:
-            raise UsageError("'demo' is a book of its own and goes with no other wallet", hint="defi-risk scan demo")
-        from defi_risk import demo
+    pair = _pair(boundary)
+    before = None
+    if since is not None:
+        from defi_risk.snapshot import load
 
-        snapshot = demo.snapshot()
-    else:
-        holdings = load_book(book, rpc)
-        asked = [*wallets, *(read_wallets(wallet_file) if wallet_file else ())]
-        extra = market_settings(market_texts, holdings)
-        with Progress(session) as progress:
-            snapshot = _scan(asked, holdings, rpc, block, extra, deadline, cache_dir(state), progress)
+        before = load(since)
+    found = gathered(session, wallets, "scan", options)
+    from defi_risk.health import ChanceAsked
+    from defi_risk.judging import judge
+
+    ask = ChanceAsked(method=method, paths=paths, seed=seed) if chance else None
+    snapshot = judge(found, boundary=pair, chance=ask, since=before).snapshot
     emit(snapshot, target, session)
     return exit_code(snapshot, fail_on)
 
 
-def _scan(
-    wallets: Sequence[str],
-    book: Book | None,
-    rpc: Mapping[str, Sequence[Secret]],
-    block: str,
-    markets: Sequence[MarketSettings],
-    deadline: float,
-    cache: Path,
-    progress: Callable[[str], None],
-) -> Snapshot:
-    from defi_risk.scanning import scan as read
-
-    return read(
-        wallets,
-        book=book,
-        rpc=rpc,
-        block=block,
-        market_settings=markets,
-        deadline=deadline,
-        cache_dir=cache,
-        progress=progress,
-    )
+def _pair(text: str | None) -> tuple[str, str] | None:
+    """The two names of `ETH,BTC`."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or not all(names) or names[0] == names[1]:
+        raise UsageError(f"--boundary {text!r} does not name two different factors", hint="--boundary ETH,BTC")
+    return names[0], names[1]

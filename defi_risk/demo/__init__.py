@@ -10,19 +10,27 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from defi_risk.gathering import Gathered
     from defi_risk.snapshot import Snapshot
 
 NOTE: Final = "recorded on a local chain: Aave V3.6 as deployed from its own sources, Compound V3 as a double of ours"
 
 
 def snapshot() -> Snapshot:
-    """The demo's snapshot, computed now from the recorded answers. Raises `StoreError` where the recording does not fit this version."""
+    """The demo's snapshot, computed now. Raises `StoreError` where the recording does not fit this version."""
+    from defi_risk.judging import judge
+
+    return judge(gathered()).snapshot
+
+
+def gathered() -> Gathered:
+    """What a scan would have read, from the recorded answers. Raises `StoreError` where the recording does not fit this version."""
     from defi_risk import engine, registry
     from defi_risk.book import parse
     from defi_risk.engine import Job
+    from defi_risk.gathering import assemble
     from defi_risk.model import SourceReport
     from defi_risk.replay import Replay, loads
-    from defi_risk.scanning import assemble
 
     folder = files("defi_risk") / "demo"
     recording = loads((folder / "chain.json").read_text("utf-8"), "chain.json")

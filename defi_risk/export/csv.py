@@ -14,7 +14,7 @@ EXACT = frozenset({"amount", "size"})
 
 
 def write_csv(snapshot: Snapshot, name: str, stream: BinaryIO) -> None:
-    """Write one table ("accounts", "legs" or "flags") with a header line. Absent is an empty cell, booleans are true and false."""
+    """Write one table of a snapshot with a header line. Absent is an empty cell, booleans are true and false."""
     content = table(snapshot, name)
     text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
     try:

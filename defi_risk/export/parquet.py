@@ -20,7 +20,7 @@ def pyarrow_parquet() -> Any:
 
 
 def write_parquet(snapshot: Snapshot, name: str, stream: BinaryIO) -> None:
-    """Write one table ("accounts", "legs" or "flags")."""
+    """Write one table ("accounts", "legs", "flags" or "stress")."""
     from datetime import datetime
 
     from defi_risk.snapshot.tables import table

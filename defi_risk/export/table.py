@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from io import StringIO
 from math import inf
 from typing import Final, TextIO
 
+from msgspec import UNSET
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from defi_risk.export import stress
 from defi_risk.export.remedies import REMEDIES
 from defi_risk.snapshot import Snapshot
 from defi_risk.snapshot.model import Account, Flag, Source
-from defi_risk.snapshot.words import NONE, Names, dollars, percent, price, ratio, unified, verdict
+from defi_risk.snapshot.words import NONE, Names, dollars, duration, percent, price, ratio, unified, verdict
 from defi_risk.text import clean, shown
 
 WIDTH: Final = 100
@@ -40,19 +42,35 @@ _LABEL: Final = "bold"
 _DIM: Final = "dim"
 
 
-def show(snapshot: Snapshot, stream: TextIO | None = None) -> None:
-    """Print to a stream (standard output), in colour where it is a terminal and NO_COLOR is not set."""
+def show(snapshot: Snapshot, stream: TextIO | None = None, *, stressed: bool = False) -> None:
+    """Print to a stream (standard output), in colour where it is a terminal and NO_COLOR is not set. `stressed`: stresses and cascade
+    instead of the flags.
+    """
+    show_parts(lambda width: _parts(snapshot, Names(snapshot.accounts), width, stressed=stressed), stream)
+
+
+def as_text(snapshot: Snapshot, width: int = WIDTH, *, stressed: bool = False) -> str:
+    """The same as plain text."""
+    return plain(_parts(snapshot, Names(snapshot.accounts), width, stressed=stressed), width)
+
+
+def show_parts(parts: Callable[[int], Iterable[RenderableType]], stream: TextIO | None = None) -> None:
+    """Print what `parts` makes for a width: to a terminal as it can, elsewhere as plain text."""
     out = stream or sys.stdout
     if out.isatty():
-        _print(Console(file=out, markup=False, highlight=False, emoji=False), snapshot)
+        console = Console(file=out, markup=False, highlight=False, emoji=False)
+        for part in parts(console.width):
+            console.print(part)
     else:
-        out.write(as_text(snapshot, _asked_width()))
+        out.write(plain(parts(_asked_width()), _asked_width()))
 
 
-def as_text(snapshot: Snapshot, width: int = WIDTH) -> str:
-    """The same as plain text."""
+def plain(parts: Iterable[RenderableType], width: int = WIDTH) -> str:
+    """Parts as plain text."""
     stream = StringIO()
-    _print(Console(file=stream, markup=False, highlight=False, emoji=False, width=width, color_system=None), snapshot)
+    console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width, color_system=None)
+    for part in parts:
+        console.print(part)
     return "".join(line.rstrip() + "\n" for line in stream.getvalue().splitlines())
 
 
@@ -62,13 +80,7 @@ def _asked_width() -> int:
     return int(columns) if columns.isdecimal() and 20 <= int(columns) <= 500 else WIDTH
 
 
-def _print(console: Console, snapshot: Snapshot) -> None:
-    names = Names(snapshot.accounts)
-    for part in _parts(snapshot, names, console.width):
-        console.print(part)
-
-
-def _parts(snapshot: Snapshot, names: Names, width: int) -> Iterator[RenderableType]:
+def _parts(snapshot: Snapshot, names: Names, width: int, *, stressed: bool) -> Iterator[RenderableType]:
     yield _answer(snapshot, names)
     known = [account for account in snapshot.accounts if account.status == "ok"]
     if known:
@@ -80,11 +92,13 @@ def _parts(snapshot: Snapshot, names: Names, width: int) -> Iterator[RenderableT
     if unread:
         yield Text()
         yield Padding(_unknown(unread, names), (0, 0, 0, 2))
-    if snapshot.flags:
+    if stressed:
+        yield from stress.parts(snapshot, names)
+    elif snapshot.flags:
         yield Text()
         yield Padding(_flags(snapshot.flags), (0, 0, 0, 2))
     yield Text()
-    yield Text(f"next: {_next(snapshot)}", style=_DIM)
+    yield Text(f"next: {_next(snapshot, stressed=stressed)}", style=_DIM)
 
 
 def _answer(snapshot: Snapshot, names: Names) -> Table:
@@ -105,6 +119,13 @@ def _answer(snapshot: Snapshot, names: Names) -> Table:
         if book.nearest_factor:
             near = book.nearest_factor
             grid.add_row(Text("nearest factor"), _said(f"{shown(near.factor)} {percent(near.move)}", f"alone: {names.by_id(near.account)}"))
+        if book.sigma.distance is not None and book.sigma.account:
+            sigmas = f"{ratio(book.sigma.distance)} standard deviations of {book.sigma.horizon_days:g} d"
+            grid.add_row(Text("sigma"), _said(sigmas, f"to the line of {names.by_id(book.sigma.account)}"))
+        if book.time_to_liquidation_days is not None:
+            grid.add_row(Text("time"), _said(duration(book.time_to_liquidation_days), "to the first liquidation at unchanged prices"))
+        if snapshot.chance is not UNSET:
+            grid.add_row(Text("chance"), stress.chance_line(snapshot.chance, names))
         if book.netted_uhf is not None:
             grid.add_row(Text("netted"), _said(ratio(book.netted_uhf), "upper bound, not a safety number"))
         if book.stranded_usd:
@@ -212,9 +233,11 @@ def _flags(flags: tuple[Flag, ...]) -> Table:
     return grid
 
 
-def _next(snapshot: Snapshot) -> str:
+def _next(snapshot: Snapshot, *, stressed: bool) -> str:
     if any(source.status == "failed" for source in snapshot.sources):
         return "defi-risk doctor   checks the nodes of a book, line by line"
+    if snapshot.book == "demo" and not stressed:
+        return "defi-risk stress demo | defi-risk plan demo --survive +40% | defi-risk scan YOUR.eth --rpc ethereum=https://YOUR_NODE"
     if snapshot.book == "demo":
         return "defi-risk scan YOUR.eth --rpc ethereum=https://YOUR_NODE"
     return "--format json for every figure, --fail-on critical to be told by exit code"

@@ -1,32 +1,101 @@
-"""Flags: conditions worth a person's attention, found by pure functions of accounts, figures, sources and settings."""
+"""Flags: conditions worth a person's attention, found by pure functions of accounts, figures, sources and settings.
+
+model.py        a flag and its severity
+rule.py         what a rule is, and the scene that rules look at
+limits.py       the lines that flags are raised at
+parts.py        what several rules work out: exposure, positions, sizes, correlation, volatility
+liquidation.py  how close an account is to its liquidation
+margin.py       what margin is left and in use, and what losses took
+derivatives.py  leverage, share of the risk and funding of positions
+collateral.py   what the collateral consists of and where it lies
+hedges.py       offsetting legs in different accounts
+spanning.py     loans and derivatives that make each other worse
+walks.py        stresses, paths and rescue plans
+prices.py       venues that disagree, pegs that are off
+market.py       what a price history says: moves, correlation, volatility
+data.py         whether what was read is whole, fresh and what the venue says too
+changes.py      what a venue changed since the last snapshot
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from defi_risk.flags import data, liquidation
+from defi_risk.flags import changes, collateral, data, derivatives, hedges, liquidation, margin, market, prices, spanning, walks
+from defi_risk.flags.limits import Limits
 from defi_risk.flags.model import Flag, Severity
-from defi_risk.flags.rule import Rule, Scene
-from defi_risk.health.figures import Figures
+from defi_risk.flags.rule import Rescue, Rule, Scene
+from defi_risk.health.account import Assessed
+from defi_risk.health.distance import Ratios, Surplus
+from defi_risk.health.figures import AccountFigures, Figures
+from defi_risk.health.normal import in_floats
 from defi_risk.health.settings import HealthSettings
-from defi_risk.model import Account, SourceReport
+from defi_risk.ids import Factor
+from defi_risk.model import Account, Side, SourceReport
+from defi_risk.pricing import PriceBook
 
-__all__ = ["ALL", "Flag", "Rule", "Severity", "run"]
+if TYPE_CHECKING:
+    from defi_risk.history import PriceHistory
 
+__all__ = ["ALL", "Flag", "Limits", "Rule", "Severity", "run"]
+
+_MODULES: Final = (changes, collateral, data, derivatives, hedges, liquidation, margin, market, prices, spanning, walks)
 ALL: Final[Mapping[str, Rule]] = MappingProxyType(
-    {rule.code: rule for rule in sorted((*data.RULES, *liquidation.RULES), key=lambda rule: rule.code)}
+    {rule.code: rule for rule in sorted((rule for module in _MODULES for rule in module.RULES), key=lambda rule: rule.code)}
 )
 """Every rule by its code, in the order of the codes."""
 _GRAVEST_FIRST: Final = {severity: -rank for rank, severity in enumerate(Severity)}
 
 
-def run(accounts: Sequence[Account], figures: Figures, sources: Sequence[SourceReport], settings: HealthSettings) -> tuple[Flag, ...]:
+def run(
+    accounts: Sequence[Account],
+    figures: Figures,
+    sources: Sequence[SourceReport],
+    settings: HealthSettings,
+    *,
+    limits: Limits | None = None,
+    assessed: Sequence[Assessed] = (),
+    history: PriceHistory | None = None,
+    previous: Sequence[Account] | None = None,
+    plan: Rescue | None = None,
+) -> tuple[Flag, ...]:
     """All flags of a book, gravest first, then by code and accounts: the same whatever the order of accounts and sources.
 
-    Ages of prices are measured against the block time of the account's chain, as the anchors in `sources` say it.
+    `limits` None: the defaults, with the price ratios of `settings`. `assessed` are the normal forms that the figures were worked out
+    from; those that are left out are built again, with the book's own prices. `history` None: that of `settings`. `previous` are the
+    accounts of the last snapshot, `plan` the rescue plan for the configured stress. Ages of prices are measured against the block time of
+    the account's chain, as the anchors in `sources` say it.
     """
-    scene = Scene(accounts, figures, sources, settings)
-    found = [flag for rule in ALL.values() for flag in rule.find(scene)]
+    ordered = sorted(accounts, key=lambda account: account.id)
+    scene = Scene(
+        ordered,
+        figures,
+        sources,
+        settings,
+        limits or Limits(near_warning=settings.near_warning, near_critical=settings.near_critical),
+        {one.account.id: one for one in (*_built(ordered, figures, {one.account.id for one in assessed}), *assessed)},
+        history or settings.history,
+        previous,
+        plan,
+    )
+    both = {account.side for account, _, _ in scene.known()} == set(Side)
+    found = [flag for rule in ALL.values() if both or not rule.spans for flag in rule.find(scene)]
     return tuple(sorted(found, key=lambda flag: (_GRAVEST_FIRST[flag.severity], flag.code, flag.accounts, flag.message)))
+
+
+def _built(accounts: Sequence[Account], figures: Figures, given: set[str]) -> list[Assessed]:
+    """Known accounts in their normal form, without those given."""
+    left = [account for account in accounts if account.id in figures.accounts and account.id not in given]
+    quotes = PriceBook((), accounts).as_floats() if left else {}
+    return [_assessed(account, figures.accounts[account.id], quotes) for account in left]
+
+
+def _assessed(account: Account, figures: AccountFigures, quotes: Mapping[Factor, float]) -> Assessed:
+    normal = in_floats(account, quotes)
+    credit = 0.0 if figures.liquidatable else max(0.0, -figures.surplus_usd)
+    surplus = Surplus.of(normal, strict=account.strict, credit=credit)
+    down, up = figures.down, figures.up
+    ratios = Ratios(None if down is None else 1.0 + down, None if up is None else 1.0 + up)
+    return Assessed(account, normal, surplus, ratios, figures, credit)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.rule import Rule, Scene, label
 from defi_risk.ids import AccountId
-from defi_risk.model import Leg, as_text
+from defi_risk.model import Account, Leg, as_text
 from defi_risk.text import clean, shown
+from defi_risk.units import WAD
+
+VERDICTS: Final = ("isLiquidatable", "isPositionLiquidatable", "canLiquidate")
+"""Views that answer the question itself."""
 
 
 def _self_check_failed(scene: Scene) -> Iterator[Flag]:
@@ -111,6 +116,32 @@ def _account_unknown(scene: Scene) -> Iterator[Flag]:
             )
 
 
+def _view_lags(scene: Scene) -> Iterator[Flag]:
+    for account, figures, _ in scene.known():
+        view = _view(account)
+        if view is not None and account.liquidatable is not None and view != figures.liquidatable:
+            says = "liquidatable" if view else "not liquidatable"
+            call = "finds it liquidatable" if figures.liquidatable else "does not"
+            yield Flag(
+                code="VIEW_LAGS",
+                severity=Severity.INFO,
+                accounts=(account.id,),
+                message=f"the view of {label(account)} calls it {says}, on older state than its liquidation call, which {call}",
+                evidence={"view_liquidatable": view, "liquidatable": figures.liquidatable, "surplus_usd": figures.surplus_usd},
+            )
+
+
+def _view(account: Account) -> bool | None:
+    """The verdict of the venue's own view functions; None where they give none."""
+    native = account.native
+    for name in VERDICTS:
+        if name in native:
+            return bool(native[name])
+    if "shortfall" in native:
+        return native["shortfall"] > 0
+    return native["healthFactor"] < WAD if "healthFactor" in native else None
+
+
 RULES = (
     Rule("ACCOUNT_UNKNOWN", Severity.WARNING, "An account could not be read or modelled; the book's figures are bounds.", _account_unknown),
     Rule("SELF_CHECK_FAILED", Severity.CRITICAL, "Our numbers and the venue's own at the same block differ.", _self_check_failed),
@@ -121,5 +152,12 @@ RULES = (
         Severity.WARNING,
         "An oracle answer was older at the block than its heartbeat, or a sequencer is down or just back.",
         _stale_price,
+        "older than the heartbeat of its feed",
+    ),
+    Rule(
+        "VIEW_LAGS",
+        Severity.INFO,
+        "The venue's view and its liquidation call differ in their verdict: the view reads older state.",
+        _view_lags,
     ),
 )

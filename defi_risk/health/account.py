@@ -20,13 +20,17 @@ DOUBT: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Assessed:
-    """An account with its figures and what the book's figures need: its normal form, its surplus, its market ratios."""
+    """An account with its figures and what the book's figures need: its normal form, its surplus, its market ratios.
+
+    `credit` is what the venue's integers, or exact fractions, say that the float surplus is short of (USD; 0 but on the line itself).
+    """
 
     account: Account
     normal: Normal[float]
     surplus: Surplus
     ratios: Ratios
     figures: AccountFigures
+    credit: float = 0.0
 
 
 def assess(account: Account, settings: HealthSettings, quotes: Mapping[Factor, float]) -> Assessed:
@@ -37,7 +41,8 @@ def assess(account: Account, settings: HealthSettings, quotes: Mapping[Factor, f
     free = weighted - normal.initial
     dead = _liquidatable(account, normal, quotes)
     # the venue's integers, or exact fractions, may say alive where the float sum is a hair below the line: they rule
-    surplus = Surplus.of(normal, strict=account.strict, credit=0.0 if dead else max(0.0, requirement - weighted))
+    credit = 0.0 if dead else max(0.0, requirement - weighted)
+    surplus = Surplus.of(normal, strict=account.strict, credit=credit)
     ratios = Ratios(1.0, 1.0) if dead else crossings(surplus, market(surplus.coordinates(), settings))
     down, up = ratios.moves()
     figures = AccountFigures(
@@ -59,7 +64,7 @@ def assess(account: Account, settings: HealthSettings, quotes: Mapping[Factor, f
         moves=() if dead else tuple(_moves(normal, surplus)),
         ticks=() if dead else _ticks(account, normal, weighted - requirement),
     )
-    return Assessed(account, normal, surplus, ratios, figures)
+    return Assessed(account, normal, surplus, ratios, figures, credit)
 
 
 def _liquidatable(account: Account, normal: Normal[float], quotes: Mapping[Factor, float]) -> bool:

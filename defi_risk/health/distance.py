@@ -8,7 +8,7 @@ keeps all its digits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, isclose, isfinite, nextafter
@@ -111,14 +111,29 @@ def crossings(surplus: Surplus, ramps: Ramps) -> Ratios:
     surplus = _moving(surplus, ramps)
     if not surplus.ladders and min(surplus.net.values(), default=0.0) >= 0:
         return Ratios(None, None)  # nothing is owed that something of the same kind does not cover
-    stations = sorted({-a / b for a, b in ramps.values() if a * b < 0})
+    stations = _stations(ramps)
     if not stations and not surplus.ladders:
         line = _line(surplus.net, ramps)
-        return Ratios(_root(line, 1.0, 0.0, surplus.strict), _root(line, 1.0, inf, surplus.strict))
-    return Ratios(
-        _crossing(surplus, ramps, [1.0, *(at for at in reversed(stations) if at < 1), 0.0]),
-        _crossing(surplus, ramps, [1.0, *(at for at in stations if at > 1), inf]),
-    )
+        return Ratios(_root(line, 1.0, 0.0, surplus.strict, alive=True), _root(line, 1.0, inf, surplus.strict, alive=True))
+    return Ratios(_crossing(surplus, ramps, _between_all(stations, 1.0, 0.0)), _crossing(surplus, ramps, _between_all(stations, 1.0, inf)))
+
+
+def crossing(surplus: Surplus, ramps: Ramps, near: float, far: float) -> float | None:
+    """The first ratio on the way from `near` to `far` at which an account that lives at `near` dies; None where it arrives alive."""
+    surplus = _moving(surplus, ramps)
+    found = _crossing(surplus, ramps, _between_all(_stations(ramps), near, far))
+    return None if found is None or abs(found - near) > abs(far - near) else found
+
+
+def _stations(ramps: Ramps) -> list[float]:
+    """Where a multiplier reaches zero."""
+    return sorted({-a / b for a, b in ramps.values() if a * b < 0})
+
+
+def _between_all(stations: Sequence[float], near: float, far: float) -> list[float]:
+    """The way from `near` to `far` with the stations on it."""
+    inside = [at for at in stations if min(near, far) < at < max(near, far)]
+    return [near, *(inside if far > near else reversed(inside)), far]
 
 
 def _moving(surplus: Surplus, ramps: Ramps) -> Surplus:
@@ -136,20 +151,22 @@ def _moving(surplus: Surplus, ramps: Ramps) -> Surplus:
 
 
 def _crossing(surplus: Surplus, ramps: Ramps, stations: list[float]) -> float | None:
+    alive = True
     for near, far in pairwise(stations):
         inside = _between(near, far)
         segment = {key: ramp if ramp[0] + ramp[1] * inside > 0 else _GONE for key, ramp in ramps.items()}
-        found = _in_segment(surplus, segment, near, far)
+        found = _in_segment(surplus, segment, near, far, alive=alive)
         if found is not None:
             return found
+        alive = False
     return None
 
 
-def _in_segment(surplus: Surplus, ramps: Ramps, near: float, far: float) -> float | None:
+def _in_segment(surplus: Surplus, ramps: Ramps, near: float, far: float, *, alive: bool) -> float | None:
     """The first crossing between two stations, where every multiplier is affine."""
     net = _line(surplus.net, ramps)
     if not surplus.ladders:
-        return _root(net, near, far, surplus.strict)
+        return _root(net, near, far, surplus.strict, alive=alive)
     forms = [[_line(form, ramps) for form in ladder.forms] for ladder in surplus.ladders]
     held: list[int] = []
     cuts: list[tuple[float, int, int]] = []
@@ -164,12 +181,13 @@ def _in_segment(surplus: Surplus, ramps: Ramps, near: float, far: float) -> floa
             left = forms[which][held[which]]
             held[which] += step
             total = _swap(total, left, forms[which][held[which]])
-        if _root(total, start, stop, surplus.strict) is not None:
+        if _root(total, start, stop, surplus.strict, alive=alive) is not None:
             # what swapping lost to rounding is made good before the answer is given
             total = _less(net, (lines[rung] for lines, rung in zip(forms, held, strict=True)))
-            found = _root(total, start, stop, surplus.strict)
+            found = _root(total, start, stop, surplus.strict, alive=alive)
             if found is not None:
                 return found
+        alive = False
     return None
 
 
@@ -232,15 +250,15 @@ def _between(near: float, far: float) -> float:
     return 2.0 * near if far == inf else (near + far) / 2.0
 
 
-def _root(line: _Line, near: float, far: float, strict: bool) -> float | None:
+def _root(line: _Line, near: float, far: float, strict: bool, *, alive: bool) -> float | None:
     """Where a + b * m, followed from `near` to `far`, first goes below zero (not strict: first reaches it)."""
     # a sum of parts that cancel down to their rounding is zero: its root would be noise
     a = line.a if abs(line.a) > ROUNDING * line.gross_a else 0.0
     b = line.b if abs(line.b) > ROUNDING * line.gross_b else 0.0
     start = a + b * near
     falling = b < 0 if far > near else b > 0
-    if near == 1.0:
-        start = max(start, 0.0)  # the account lives today: less than nothing is rounding
+    if alive:
+        start = max(start, 0.0)  # the account lives at the start: less than nothing is rounding
     elif start < 0 or (start == 0 and not strict and falling):
         return near
     if not falling:

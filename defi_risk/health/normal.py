@@ -11,7 +11,7 @@ whether an account stands exactly on its line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -58,6 +58,9 @@ class Ladder(Generic[N]):
 class Holding(NamedTuple, Generic[N]):
     """A leg in USD. `value` is what the amount is worth (a position: its signed notional), `price` what one unit costs as the venue
     shows it (USD; a position: its mark), `available` what the venue could pay out (None: no limit known).
+
+    `worth` is what the leg adds to the account's equity, `counts` what it adds to C, `needs` and `ladder` what they add to R. `coin` is
+    what a derivative settles in.
     """
 
     leg: Leg
@@ -67,6 +70,11 @@ class Holding(NamedTuple, Generic[N]):
     weight: N
     initial_weight: N
     available: N | None
+    worth: Form[N]
+    counts: Form[N]
+    needs: Form[N]
+    ladder: Ladder[N] | None = None
+    coin: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +104,33 @@ class Normal(Generic[N]):
         """R at today's prices."""
         return sum(self.r.values(), start=self.debt - self.debt) + sum(ladder.now() for ladder in self.ladders)
 
+    def worth(self) -> Form[N]:
+        """Equity without haircuts, as a form of the multipliers: `equity` is its value today."""
+        return summed(holding.worth for holding in self.holdings)
+
+
+def summed(forms: Iterable[Form[N]]) -> Form[N]:
+    """Several forms added up."""
+    total: Form[N] = {}
+    for form in forms:
+        for key, amount in form.items():
+            total[key] = total[key] + amount if key in total else amount
+    return total
+
 
 def exact(number: Decimal | Quantity | float) -> Fraction:
     """The same number as a fraction, without loss."""
     if isinstance(number, Quantity):
         return Fraction(number.raw) / Fraction(10) ** number.decimals
     return Fraction(number)
+
+
+def profit(position: Position, of: Callable[[Decimal | Quantity | float], N]) -> N:
+    """Unrealised profit in the coin that the contract settles in, in numbers made by `of`."""
+    if position.unrealized_pnl is not None:
+        return of(position.unrealized_pnl)
+    size, entry, mark = of(position.size), of(position.entry), of(position.mark)
+    return size * (mark - entry) if position.contract is Contract.LINEAR else size / entry - size / mark
 
 
 def in_floats(account: Account, quotes: Mapping[Factor, float]) -> Normal[float]:
@@ -166,20 +195,20 @@ class _Builder(Generic[N]):
         value = price * self.of(leg.amount)
         weight = self.of(leg.weight) if leg.enabled else self.zero
         initial = weight if leg.initial_weight is None or not leg.enabled else self.of(leg.initial_weight)
+        counted = value * weight if value >= 0 else value  # a negative balance is owed in full: a haircut must not shrink it
+        self._add(self.c, key, counted)
         if value >= 0:
-            self._add(self.c, key, value * weight)
             self.initial += value * (weight - initial)
-        else:  # a negative balance is owed in full: a haircut must not shrink it
-            self._add(self.c, key, value)
         self.equity += value
         if leg.enabled:
             self.collateral += value
         available = None if leg.available is None else price * self.of(leg.available)
-        self.holdings.append(Holding(leg, key, value, price, weight, initial, available))
+        self.holdings.append(Holding(leg, key, value, price, weight, initial, available, {key: value}, {key: counted}, {}))
 
     def _debt(self, leg: Leg) -> None:
         key, price = Key(leg.factor, leg.peg), self._usd(leg)
         value = price * self.of(leg.amount)
+        owed: Form[N] = {key: -value}
         if self.lending:
             self._add(self.r, key, value)
             self.initial += value
@@ -187,7 +216,8 @@ class _Builder(Generic[N]):
             self._add(self.c, key, -value)
         self.equity -= value
         self.debt += value
-        self.holdings.append(Holding(leg, key, value, price, self.zero, self.zero, None))
+        counts, needs = ({}, {key: value}) if self.lending else (owed, {})
+        self.holdings.append(Holding(leg, key, value, price, self.zero, self.zero, None, owed, counts, needs))
 
     def _position(self, leg: Leg) -> None:
         if leg.position is None:
@@ -199,27 +229,25 @@ class _Builder(Generic[N]):
         size, mark = self.of(position.size), self.of(position.mark)
         base_usd = mark * quote_usd
         value = size * (base_usd if linear else quote_usd)
-        profit = self._profit(position) * (quote_usd if linear else base_usd)
+        gain = profit(position, self.of) * (quote_usd if linear else base_usd)
         # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / p) coins at p s_f each
-        self._add(self.c, base, value if linear else value + profit)
-        self._add(self.c, quote, profit - value if linear else -value)
-        self.equity += profit
+        pnl = _pair(base, value if linear else value + gain, quote, gain - value if linear else -value)
+        for key, amount in pnl.items():
+            self._add(self.c, key, amount)
+        self.equity += gain
         coin = (quote, quote_usd) if linear else (base, base_usd)
-        self._requirement(position, self._notional(position, base, quote, value, coin), coin)
-        self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None))
+        needs, ladder = self._requirement(position, self._notional(position, base, quote, value, coin), coin)
+        for key, amount in needs.items():
+            self._add(self.r, key, amount)
+        if ladder is not None:
+            self.ladders.append(ladder)
+        self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None, pnl, pnl, needs, ladder, coin[0]))
 
     def _quote_usd(self, quote: Key) -> N:
         for leg in self.account.legs:
             if leg.role is Role.MARGIN and (leg.factor, leg.peg) == quote and leg.price is not None:
                 return self._usd(leg)
         return self.of(self.quotes.get(quote.factor, 1.0))
-
-    def _profit(self, position: Position) -> N:
-        """Unrealised profit in the coin that the contract settles in."""
-        if position.unrealized_pnl is not None:
-            return self.of(position.unrealized_pnl)
-        size, entry, mark = self.of(position.size), self.of(position.entry), self.of(position.mark)
-        return size * (mark - entry) if position.contract is Contract.LINEAR else size / entry - size / mark
 
     def _notional(self, position: Position, base: Key, quote: Key, value: N, coin: tuple[Key, N]) -> tuple[Key, N]:
         """The notional that rates apply to, as the key it moves with and USD now; at entry it is a fixed sum of the settling coin."""
@@ -229,7 +257,8 @@ class _Builder(Generic[N]):
         size, entry = _absolute(self.of(position.size)), self.of(position.entry)
         return coin[0], (size * entry if linear else size / entry) * coin[1]
 
-    def _requirement(self, position: Position, notional: tuple[Key, N], coin: tuple[Key, N]) -> None:
+    def _requirement(self, position: Position, notional: tuple[Key, N], coin: tuple[Key, N]) -> tuple[Form[N], Ladder[N] | None]:
+        """What the position needs: a form, or a ladder where the bracket can change."""
         of, fee = self.of, self.of(position.close_fee)
         key, amount = notional
         tiers = sorted(position.tiers, key=lambda tier: tier.floor)
@@ -239,12 +268,10 @@ class _Builder(Generic[N]):
         now = ladder.now()
         self.initial += max(amount * (of(position.initial_rate) + fee), now)
         if not ladder.gates:
-            for part, usd in ladder.forms[0].items():
-                self._add(self.r, part, usd)
-        elif key == coin[0]:  # notional and brackets move together: the bracket never changes
-            self._add(self.r, key, now)
-        else:
-            self.ladders.append(ladder)
+            return ladder.forms[0], None
+        if key == coin[0]:  # notional and brackets move together: the bracket never changes
+            return {key: now}, None
+        return {}, ladder
 
 
 def _absolute(value: N) -> N:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from defi_risk.ids import USD, Factor
+
+if TYPE_CHECKING:
+    from defi_risk.history import PriceHistory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +18,26 @@ class HealthSettings:
 
     `near_warning` and `near_critical` are price ratios to liquidation (1.25: a fall to 1 / 1.25 or a rise by a quarter) below which
     an account is near it. There is no default set of stables: a stable taken for volatile would turn distances upside down.
+
+
+    `volatility` (per day) and `correlation` (keyed `BTC/ETH`) are those given; what is not given comes from `history`. `horizon_days` is
+    what sigma distances and chances look ahead. `turn` is where two-way paths of the cascade turn, `links` are pairs of account ids: this
+    loan funds that margin. `latencies` are seconds until money that leaves a venue has arrived elsewhere, by venue; `buffer` is the
+    share of its requirement that an account keeps above its line when a plan takes from it.
     """
 
     stables: frozenset[Factor]
     betas: Mapping[Factor, float] = field(default_factory=dict)
     near_warning: float = 1.25
     near_critical: float = 1.10
+    horizon_days: float = 1.0
+    volatility: Mapping[str, float] = field(default_factory=dict)
+    correlation: Mapping[str, float] = field(default_factory=dict)
+    history: PriceHistory | None = None
+    turn: float = 0.5
+    links: tuple[tuple[str, str], ...] = ()
+    latencies: Mapping[str, float] = field(default_factory=dict)
+    buffer: float = 0.0
 
     def beta(self, factor: Factor) -> float:
         """How far the factor moves when the market moves by one."""

@@ -9,15 +9,16 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, cast, overload
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 import defi_risk
 from defi_risk import model
 from defi_risk.flags.model import Flag as RaisedFlag
 from defi_risk.health import figures as health
 from defi_risk.health.figures import AccountFigures, BookFigures, Figures
-from defi_risk.health.normal import in_floats
+from defi_risk.health.normal import in_floats, profit
 from defi_risk.ids import Factor
+from defi_risk.snapshot import converted
 from defi_risk.snapshot.model import (
     SCHEMA,
     Account,
@@ -36,6 +37,7 @@ from defi_risk.snapshot.model import (
     Snapshot,
     Source,
     SourceStatus,
+    Terms,
     Tick,
 )
 from defi_risk.snapshot.venue import liquidation_rule, oracle, rfc3339
@@ -46,13 +48,14 @@ LONGEST: Final = 1000
 EXACT_IN_JSON: Final = 2**53
 FIGURES: Final = (
     "equity_usd", "collateral_usd", "debt_usd", "weighted_collateral_usd", "requirement_usd", "initial_requirement_usd", "surplus_usd",
-    "mur", "free_margin_usd", "withdrawable_usd", "health", "hf",
+    "mur", "free_margin_usd", "withdrawable_usd", "health", "hf", "sigma", "time_to_liquidation_days",
 )  # fmt: skip
 NO_FIGURES: Final[dict[str, Any]] = {
     **dict.fromkeys(FIGURES),
     "liquidatable": None,
     "liquidation": (),
     "ticks": (),
+    "sigma_missing": (),
     "market_moves": MarketMoves(down=None, up=None),
 }
 NO_VALUES: Final[dict[str, Any]] = dict.fromkeys(
@@ -84,9 +87,13 @@ def build(
         partial=any(source.status == "failed" for source in sources) or any(not account.known for account in accounts),
         sources=tuple(_source(source) for source in sources),
         accounts=tuple(_account(account, figures.accounts.get(account.id), prices, times.get(account.chain or "")) for account in accounts),
-        book_health=_book(figures.book),
+        book_health=book_health(figures.book),
         exposures=tuple(_exposure(item) for item in figures.exposures),
         flags=tuple(_flag(flag) for flag in flags),
+        boundary=None if figures.boundary is None else converted.boundary(figures.boundary),
+        stress=tuple(converted.stress(one) for one in figures.stress),
+        cascade={path: tuple(converted.event(one) for one in events) for path, events in figures.cascade.items()},
+        chance=UNSET if figures.chance is None else converted.chance(figures.chance),
     )
 
 
@@ -144,6 +151,7 @@ def _account(account: model.Account, figures: AccountFigures | None, prices: Map
         reason=None if known else _text(account.reason) or "no figures",
         native=_native(account.native),
         self_check=SelfCheck(protocol=_native(account.self_check.protocol), match=account.self_check.match) if account.self_check else None,
+        strict=account.strict,
         blocked=_text(account.blocked) or None,
         liquidation_rule=liquidation_rule(account.rule),
         legs=tuple(_leg(account, leg, prices, time, known) for leg in account.legs),
@@ -157,6 +165,7 @@ def _judged(record: Account, figures: AccountFigures) -> Account:
         record,
         **{name: _plus(getattr(figures, name)) for name in FIGURES},
         liquidatable=figures.liquidatable,
+        sigma_missing=tuple(_text(name) for name in figures.sigma_missing),
         market_moves=MarketMoves(down=_plus(figures.down), up=_plus(figures.up)),
         liquidation=tuple(
             Liquidation(
@@ -202,6 +211,7 @@ def _leg(account: model.Account, leg: model.Leg, prices: Mapping[Factor, float],
         apr=_number(leg.apr),
         compounding=leg.compounding or None,
         enabled=leg.enabled,
+        terms=None,
         **NO_VALUES,
     )
     if leg.position:
@@ -228,6 +238,22 @@ def _valued(record: Leg, account: model.Account, leg: model.Leg, prices: Mapping
         notional_usd=abs(alone.holdings[0].value),
         unrealized_pnl_usd=_plus(alone.equity),
         maintenance_usd=_plus(alone.requirement()),
+        terms=_terms(position, quote),
+    )
+
+
+def _terms(position: model.Position, quote_usd: float) -> Terms:
+    return Terms(
+        contract=position.contract.value,
+        quote=_text(position.quote),
+        quote_peg=_text(position.quote_peg) if position.quote_peg else None,
+        quote_usd=quote_usd,
+        mark=float(position.mark),
+        unrealized_pnl=_plus(profit(position, float)),
+        tiers=tuple((float(tier.floor), float(tier.rate), float(tier.deduction)) for tier in position.tiers),
+        maintenance_basis=position.basis.value,
+        initial_rate=float(position.initial_rate),
+        close_fee=float(position.close_fee),
     )
 
 
@@ -244,7 +270,8 @@ def _number(value: Decimal | None) -> float | None:
     return None if value is None else _plus(float(value))
 
 
-def _book(figures: BookFigures) -> BookHealth:
+def book_health(figures: BookFigures) -> BookHealth:
+    """The figures of a whole book."""
     nearest = figures.nearest_factor
     return BookHealth(
         uhf=_plus(figures.uhf),
@@ -267,6 +294,8 @@ def _book(figures: BookFigures) -> BookHealth:
         if nearest
         else None,
         bound=cast("Bound", figures.bound),
+        time_to_liquidation_days=figures.time_to_liquidation_days,
+        sigma=converted.sigma(figures.sigma),
     )
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+
+from defi_risk.snapshot.results import Boundary, Chance, Event, Move, Ratio, Sigma, Stress, Usd
 
 if TYPE_CHECKING:
     import pandas
@@ -22,9 +24,6 @@ SCHEMA: Final = "defi-risk/snapshot/1"
 Exact = Annotated[str, Meta(pattern=r"^-?[0-9]+$", description="an exact integer")]
 Amount = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="an exact amount in token units")]
 Time = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$", description="RFC 3339, UTC")]
-Usd = Annotated[float, Meta(description="US dollars")]
-Ratio = Annotated[float, Meta(description="a ratio, 1 is 100 %")]
-Move = Annotated[float, Meta(description="relative change of a price: -0.25 is a fall by a quarter")]
 Direction = Literal["down", "up"]
 Kind = Literal["chain", "exchange", "manual"]
 SourceStatus = Literal["ok", "stale", "failed"]
@@ -33,7 +32,6 @@ Role = Literal["collateral", "debt", "margin", "position"]
 Severity = Literal["info", "warning", "critical"]
 Bound = Literal["exact", "at_most", "unknown"]
 Evidence = float | int | str | bool | None
-Part = dict[str, Any]
 
 
 class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,16 +65,37 @@ class Oracle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class LiquidationRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the venue's liquidation does: `repay` a share of one debt, `absorb` the account, or `close` positions.
 
-    All of a debt may be repaid at or below `full_below_health`, or where collateral or debt is worth less than `full_under_usd`; what is
-    left of both must be worth `dust_usd` each.
+    With `of_whole` one debt may be repaid up to `close_factor` of all debts together. All of it may be repaid at or below
+    `full_below_health`, or where collateral or debt is worth less than `full_under_usd`; what is left of both must be worth `dust_usd`
+    each. A `close` shuts the share `close_factor` of every position in one step.
     """
 
     kind: Literal["repay", "absorb", "close"]
     close_factor: Ratio
+    of_whole: bool
     full_below_health: Ratio | None
     full_under_usd: Usd | None
     dust_usd: Usd | None
     remainder: Literal["refunded", "lost"]
+
+
+class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a derivative's contract says, so that a snapshot is enough to compute its account anew.
+
+    `mark` and `unrealized_pnl` are in the quote coin (an inverse contract's profit: in the coin of its factor), `quote_usd` is USD for
+    one quote coin; `tiers` are maintenance brackets of floor, rate and deduction; `maintenance_basis` tells which notional they apply to.
+    """
+
+    contract: Literal["linear", "inverse"]
+    quote: str
+    quote_peg: str | None
+    quote_usd: Usd
+    mark: float
+    unrealized_pnl: float
+    tiers: tuple[tuple[float, float, float], ...]
+    maintenance_basis: Literal["mark", "entry"]
+    initial_rate: Ratio
+    close_fee: Ratio
 
 
 class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +126,7 @@ class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     compounding: str | None
     funding_rate: Ratio | None
     enabled: bool
+    terms: Terms | None
 
 
 class Liquidation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,7 +165,10 @@ class SelfCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One margin account. An unknown one has a `reason`, and null for every figure.
 
-    `owner_name` is the name that the owner was asked by; `blocked` says why the venue would refuse a liquidation at present.
+    `sigma` is the distance in standard deviations over the model's horizon: null where nothing moves the account to its line, or where
+    `sigma_missing` names what has no volatility. `time_to_liquidation_days` is at unchanged prices, null for never.
+    `owner_name` is the name that the owner was asked by; `strict` true: dead only below the line, false: on it; `blocked` says why the
+    venue would refuse a liquidation at present.
     """
 
     id: str
@@ -171,6 +194,7 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health: Ratio | None
     hf: Ratio | None
     liquidatable: bool | None
+    strict: bool
     blocked: str | None
     liquidation_rule: LiquidationRule
     native: dict[str, str]
@@ -179,8 +203,9 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     liquidation: tuple[Liquidation, ...]
     ticks: tuple[Tick, ...]
     market_moves: MarketMoves
-    sigma: float | UnsetType | None = UNSET
-    time_to_liquidation_days: float | UnsetType | None = UNSET
+    sigma: float | None
+    sigma_missing: tuple[str, ...]
+    time_to_liquidation_days: float | None
 
 
 class NearestFactor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -208,8 +233,8 @@ class BookHealth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     true_leverage: Ratio | None
     nearest_factor: NearestFactor | None
     bound: Bound
-    time_to_liquidation_days: float | UnsetType | None = UNSET
-    sigma: Part | UnsetType | None = UNSET
+    time_to_liquidation_days: float | None
+    sigma: Sigma
 
 
 class Exposure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -236,7 +261,10 @@ class Flag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One frozen reading of a book: sources, accounts, figures and flags."""
+    """One frozen reading of a book: sources, accounts, figures and flags.
+
+    `boundary` is null where the book depends on fewer than two factors; `stress` and `cascade` are computed from the known accounts.
+    """
 
     schema: Literal["defi-risk/snapshot/1"]
     version: str
@@ -248,10 +276,10 @@ class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     book_health: BookHealth
     exposures: tuple[Exposure, ...]
     flags: tuple[Flag, ...]
-    boundary: Part | UnsetType | None = UNSET
-    stress: tuple[Part, ...] | UnsetType = UNSET
-    cascade: Part | UnsetType = UNSET
-    chance: Part | UnsetType = UNSET
+    boundary: Boundary | None
+    stress: tuple[Stress, ...]
+    cascade: dict[str, tuple[Event, ...]]
+    chance: Chance | UnsetType = UNSET
 
     @property
     def digest(self) -> str:
@@ -281,7 +309,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return from_json(text, file)
 
     def to_frame(self, name: str = "accounts") -> pandas.DataFrame:
-        """A pandas frame of the "accounts", "legs" or "flags", with units in the column names; exact amounts stay text."""
+        """A pandas frame of the "accounts", "legs", "flags" or "stress", with units in the column names; exact amounts stay text."""
         from defi_risk.snapshot.frames import frame
 
         return frame(self, name)

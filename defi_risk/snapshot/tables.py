@@ -1,4 +1,4 @@
-"""A snapshot as three flat tables: accounts, legs and flags, each row with `snapshot_id` and `taken_at`.
+"""A snapshot as flat tables: accounts, legs, flags and stress, each row with `snapshot_id` and `taken_at`.
 
 CSV, Parquet and pandas frames all hold exactly these. Exact amounts are text; a column `..._float` beside them is for arithmetic.
 """
@@ -19,7 +19,7 @@ COMMON: Final[tuple[tuple[str, Kind], ...]] = (("snapshot_id", "text"), ("taken_
 _TEXT: Final = ("id", "owner", "owner_name", "side", "venue", "market", "chain", "mode", "status", "reason", "blocked")
 _FIGURES: Final = (
     "equity_usd", "collateral_usd", "debt_usd", "weighted_collateral_usd", "requirement_usd", "initial_requirement_usd", "surplus_usd",
-    "mur", "free_margin_usd", "withdrawable_usd", "health", "hf",
+    "mur", "free_margin_usd", "withdrawable_usd", "health", "hf", "sigma", "time_to_liquidation_days",
 )  # fmt: skip
 _LEG_NUMBERS: Final = (
     "price_usd", "value_usd", "weight", "initial_weight", "bonus", "entry_price", "notional_usd", "unrealized_pnl_usd", "maintenance_usd",
@@ -81,6 +81,13 @@ def _flags(snapshot: Snapshot) -> Iterator[tuple[Value, ...]]:
         yield flag.code, flag.severity, " ".join(flag.accounts), flag.message, _json(flag.evidence), _json(flag.threshold)
 
 
+def _stress(snapshot: Snapshot) -> Iterator[tuple[Value, ...]]:
+    for row in snapshot.stress:
+        names = " ".join(dict.fromkeys(event.account for event in row.liquidations))
+        numbers = row.equity_usd, row.min_health, row.penalty_usd, float(len(row.liquidations))
+        yield row.scenario, row.title, _json(row.shocks), row.account, names, *numbers, row.passed
+
+
 def _json(value: Flag | object) -> str | None:
     return None if value is None else json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
 
@@ -105,4 +112,12 @@ TABLES: Final[dict[str, tuple[tuple[tuple[str, Kind], ...], Callable[[Snapshot],
         _legs,
     ),
     "flags": (_kinds("text", ("code", "severity", "accounts", "message", "evidence", "threshold")), _flags),
+    "stress": (
+        (
+            *_kinds("text", ("scenario", "title", "shocks", "worst_account", "liquidated")),
+            *_kinds("number", ("equity_usd", "min_health", "penalty_usd", "liquidations")),
+            ("pass", "bool"),
+        ),
+        _stress,
+    ),
 }

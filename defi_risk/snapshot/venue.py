@@ -35,6 +35,7 @@ def liquidation_rule(rule: model.LiquidationRule) -> LiquidationRule:
     return LiquidationRule(
         kind=rule.kind,
         close_factor=float(rule.close_factor),
+        of_whole=rule.of_whole,
         full_below_health=_float(rule.full_below),
         full_under_usd=_float(rule.full_under_usd),
         dust_usd=_float(rule.dust_usd),

@@ -61,6 +61,14 @@ def price(value: float) -> str:
     return f"{value:,.{places}f}"
 
 
+def duration(days: float) -> str:
+    """`12.7 years`, `41 days`, `3.5 hours`, `2 minutes`."""
+    for unit, size in (("years", 365.25), ("days", 1.0), ("hours", 1 / 24), ("minutes", 1 / 1440)):
+        if days >= 2 * size:
+            return f"{days / size:,.1f} {unit}" if days < 100 * size else f"{days / size:,.0f} {unit}"
+    return f"{days * 86_400:,.0f} seconds"
+
+
 def owner(text: str) -> str:
     """An address shortened for eyes, anything else as it is."""
     return short(text) if _ADDRESS.fullmatch(text) else shown(text, 30)

@@ -154,14 +154,14 @@ def test_nodes_on_the_command_line(tmp_path: Path, reference: str, monkeypatch: 
 
 
 def test_a_bug_while_secrets_are_about(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import defi_risk.scanning
+    import defi_risk.gathering
 
     def broken(*args: object, **options: object) -> None:
         raise RuntimeError(
             f"Max retries exceeded with url: /{TAIL} ({SECRETS['user']}, {quote(SECRETS['query'], safe='')}) {SECRETS['apikey']}"
         )
 
-    monkeypatch.setattr(defi_risk.scanning, "scan", broken)
+    monkeypatch.setattr(defi_risk.gathering, "gather", broken)
     ended = run("scan", "--book", at(desk, "127.0.0.1:9"), "--verbose")
     assert ended.code == 1
     assert "Traceback" in ended.err

@@ -44,7 +44,7 @@ def test_version() -> None:
     ("args", "says"),
     [
         (["skan"], "error: unknown command 'skan' - did you mean 'scan'?"),
-        (["zzzzzz"], "error: unknown command 'zzzzzz' - known: completion, demo, doctor, markets, scan"),
+        (["zzzzzz"], "error: unknown command 'zzzzzz' - known: completion, demo, doctor, explain, markets, plan, scan, stress"),
         (["--verbose", "scan"], "error: no such option '--verbose'"),
         (["scan", "--blok", "1"], "--block"),
         (["scan", "--block"], "error: option '--block' requires an argument"),
@@ -87,12 +87,12 @@ def test_completion_offers_commands_options_and_values(words: str, index: str, o
 
 
 def test_a_bug_is_one_line_and_its_traceback_needs_verbose(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import defi_risk.scanning
+    import defi_risk.gathering
 
     def broken(*args: object, **options: object) -> None:
         raise ZeroDivisionError("at https://user:CANARY@node.example/CANARY-PATH \x1b[2J")
 
-    monkeypatch.setattr(defi_risk.scanning, "scan", broken)
+    monkeypatch.setattr(defi_risk.gathering, "gather", broken)
     short, long = run("scan", "0x" + "1" * 40), run("scan", "0x" + "1" * 40, "--verbose")
     assert (short.code, short.out) == (1, "")
     assert short.err.count("\n") == 1
@@ -104,11 +104,11 @@ def test_a_bug_is_one_line_and_its_traceback_needs_verbose(monkeypatch: pytest.M
 
 
 def test_an_interrupt_is_130_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    import defi_risk.scanning
+    import defi_risk.gathering
 
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(defi_risk.scanning, "scan", interrupted)
+    monkeypatch.setattr(defi_risk.gathering, "gather", interrupted)
     ended = run("scan", "0x" + "1" * 40)
     assert (ended.code, ended.out, ended.err.strip()) == (130, "", "")

@@ -12,6 +12,7 @@ import pytest
 from defi_risk import markets
 from defi_risk.book import parse
 from tests.cli.runner import run
+from tests.readme import PARTS, made
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -21,11 +22,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_picture_is_the_demo() -> None:
-    [picture] = blocks("text")
-    command, _, shown = picture.partition("\n")
-    assert command == "$ defi-risk demo"
-    assert run("demo").out == shown
+def test_the_made_parts_are_what_the_program_says() -> None:
+    """`python -m tests.readme` writes them anew."""
+    assert set(re.findall(r"<!-- made: (\w+) -->", README)) == set(PARTS)
+    assert made(README) == README
 
 
 def test_the_book_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,9 +36,11 @@ def test_the_book_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_library_example_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """On the manual part of the README's book: the rest would need a node."""
+    """On the manual part of the README's book, with a price history: the rest would need a node."""
     [text] = blocks("toml")
     manual = text[text.index("[[manual]]") :]
+    days = "".join(f"2024-{1 + day // 28:02}-{1 + day % 28:02},{2000 + 50 * (day % 3)}\n" for day in range(28 * 2))
+    (tmp_path / "prices.csv").write_text("time,ETH\n" + days)
     (tmp_path / "desk.toml").write_text('[book]\nname = "desk"\n' + manual)
     monkeypatch.chdir(tmp_path)
     [code] = blocks("python")

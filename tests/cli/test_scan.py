@@ -114,7 +114,7 @@ def test_a_folder_gets_one_file_a_table(tmp_path: Path, form: str | None) -> Non
     options = ["--format", form] if form else []
     assert run("scan", "--book", written(tmp_path, NEAR), "-o", f"{folder}/", "-q", *options).code == 0
     suffix = form or "csv"
-    assert {file.name for file in folder.iterdir()} == {f"{name}.{suffix}" for name in ("accounts", "legs", "flags")}
+    assert {file.name for file in folder.iterdir()} == {f"{name}.{suffix}" for name in ("accounts", "legs", "flags", "stress")}
     # an existing folder needs no slash
     assert run("scan", "--book", written(tmp_path, NEAR), "-o", str(folder), "-q", "--format", "json").code == 0
     assert load(folder / "snapshot.json").book == "desk"
@@ -217,7 +217,7 @@ def test_the_demo_is_a_book_like_any_other() -> None:
     assert (first["book"], first["partial"]) == ("demo", False)
     assert first["accounts"] == second["accounts"]
     assert run("demo").out.startswith("unified health  ")
-    assert "next: defi-risk scan YOUR.eth" in run("demo").out
+    assert "next: defi-risk stress demo" in run("demo").out
 
 
 def test_a_name_that_cannot_be_resolved_leaves_the_rest_of_the_book(tmp_path: Path) -> None:

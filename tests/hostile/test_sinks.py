@@ -97,7 +97,7 @@ def test_json(case: Snapshot) -> None:
     assert json.loads(text)["accounts"][0]["hf"] == pytest.approx(case.accounts[0].hf)
 
 
-@pytest.mark.parametrize("table", ["accounts", "legs", "flags"])
+@pytest.mark.parametrize("table", ["accounts", "legs", "flags", "stress"])
 def test_csv(case: Snapshot, table: str) -> None:
     stream = io.BytesIO()
     write_csv(case, table, stream)
@@ -114,7 +114,7 @@ def test_csv(case: Snapshot, table: str) -> None:
 
 
 def test_parquet(case: Snapshot) -> None:
-    for table in ("accounts", "legs", "flags"):
+    for table in ("accounts", "legs", "flags", "stress"):
         stream = io.BytesIO()
         write_parquet(case, table, stream)
         stream.seek(0)

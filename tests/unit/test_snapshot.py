@@ -23,21 +23,24 @@ from defi_risk.units import Quantity
 from tests.accounts import BTC, ETH, SETTINGS, USDC, collateral, debt, loan, margin, perp, position
 from tests.pictures import BROKEN, READ, TIME, WALLET, hedge, picture, unknown
 
-TOP = {"schema", "version", "book", "taken_at", "partial", "sources", "accounts", "book_health", "exposures", "flags"}
+TOP = {
+    "schema", "version", "book", "taken_at", "partial", "sources", "accounts", "book_health", "exposures", "flags", "boundary", "stress",
+    "cascade",
+}  # fmt: skip
 ACCOUNT = {
     "id", "owner", "side", "venue", "market", "chain", "mode", "status", "reason", "equity_usd", "collateral_usd", "debt_usd",
     "weighted_collateral_usd", "requirement_usd", "initial_requirement_usd", "surplus_usd", "mur", "free_margin_usd", "withdrawable_usd",
     "health", "hf", "liquidatable", "native", "self_check", "legs", "liquidation", "ticks", "market_moves",
-    "owner_name", "blocked", "liquidation_rule",
+    "owner_name", "blocked", "liquidation_rule", "strict", "sigma", "sigma_missing", "time_to_liquidation_days",
 }  # fmt: skip
 LEG = {
     "role", "token", "symbol", "factor", "peg", "amount", "price_usd", "value_usd", "weight", "size", "entry_price", "notional_usd",
     "unrealized_pnl_usd", "maintenance_usd", "apr", "funding_rate", "enabled",
-    "initial_weight", "bonus", "available", "oracle", "compounding",
+    "initial_weight", "bonus", "available", "oracle", "compounding", "terms",
 }  # fmt: skip
 BOOK = {
     "uhf", "first_account", "first_side", "corridor", "netted_uhf", "netted_health", "stranded_usd", "fragmentation", "mur",
-    "net_equity_usd", "true_leverage", "nearest_factor", "bound",
+    "net_equity_usd", "true_leverage", "nearest_factor", "bound", "sigma", "time_to_liquidation_days",
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def rule(version: Version, unit: int) -> LiquidationRule:
     """Half of a debt, all of it at a health factor of 0.95 or less; from 3.3 on all of a small one, and no dust may be left.
 
     The pool has its limits in raw base currency (2,000e8 and 1,000e8), `unit` is how much of that is one dollar. From 3.3 on the
-    half is one of all debts together: a debt of less than that can be repaid whole, which the rule understates.
+    half is one of all debts together: a debt of less than that can be repaid whole.
     """
     half = LiquidationRule(kind="repay", close_factor=Decimal("0.5"), full_below=Decimal("0.95"))
     if not version.dust_rule:
@@ -33,6 +33,7 @@ def rule(version: Version, unit: int) -> LiquidationRule:
     return LiquidationRule(
         kind=half.kind,
         close_factor=half.close_factor,
+        of_whole=True,
         full_below=half.full_below,
         full_under_usd=exact_ratio(FULL_UNDER, unit),
         dust_usd=exact_ratio(DUST, unit),

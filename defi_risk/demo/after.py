@@ -1,0 +1,106 @@
+"""The demo's book a week later: computed from the recorded one, never recorded, so that `explain demo demo:after` has a story to tell.
+
+- prices: ETH is up 8 %, BTC 4 %;
+- time: debts have grown at their recorded rates, and the short was paid its funding for seven days;
+- a transfer: 5,000 of the idle USDC went from the wallet to the short's margin;
+- parameters: Aave's liquidation threshold of WETH went from 0.83 to 0.80, the short's maintenance rate from 0.02 to 0.025.
+
+No venue has judged this book: its accounts hold no native numbers, and the model's own verdict is the only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from defi_risk.explain.accrual import funding, growth
+from defi_risk.ids import Factor
+from defi_risk.model import Account, Anchor, Leg, Position, Price, Role, SourceReport
+from defi_risk.snapshot.venue import rfc3339
+from defi_risk.units import EXACT, Quantity
+
+if TYPE_CHECKING:
+    from defi_risk.gathering import Gathered
+    from defi_risk.snapshot import Snapshot
+
+WEEK: Final = timedelta(days=7)
+SECONDS: Final = int(WEEK.total_seconds())
+BLOCK_SECONDS: Final = 12
+MOVES: Final = {Factor("ETH"): Decimal("1.08"), Factor("BTC"): Decimal("1.04")}
+SENT: Final = Decimal(5000)
+THRESHOLD: Final = Decimal("0.80")
+MAINTENANCE: Final = Decimal("0.025")
+NOTE: Final = "computed from the recorded demo: a week of prices, interest, one transfer and new thresholds"
+_USDC: Final = Factor("USDC")
+
+
+def snapshot(found: Gathered, before: Snapshot) -> Snapshot:
+    """The demo a week after `before`, which was judged from `found`."""
+    from msgspec import structs
+
+    from defi_risk.judging import judge
+
+    later = replace(
+        found,
+        accounts=week_later(found.accounts),
+        quotes={factor: usd * float(MOVES.get(factor, 1)) for factor, usd in found.quotes.items()},
+        reports=tuple(_report(report) for report in found.reports),
+    )
+    judged = judge(later).snapshot
+    # nobody has seen this block: it has a time, but no hash
+    sources = tuple(structs.replace(source, block_hash=None) for source in judged.sources)
+    return structs.replace(judged, taken_at=rfc3339(datetime.fromisoformat(before.taken_at) + WEEK), sources=sources)
+
+
+def week_later(accounts: Iterable[Account]) -> tuple[Account, ...]:
+    """The accounts after what the head of this module tells."""
+    return tuple(_account(account) for account in accounts)
+
+
+def _account(account: Account) -> Account:
+    received = sum(funding(leg.position, SECONDS) for leg in account.legs if leg.position)
+    legs = [_margin(leg, received) if leg.role is Role.MARGIN else _later(leg) for leg in account.legs]
+    if account.venue == "Wallet":
+        legs = [_plus(leg, -SENT) if leg.factor == _USDC else leg for leg in legs]
+    if account.venue == "Aave V3":
+        legs = [replace(leg, weight=THRESHOLD) if leg.asset.symbol == "WETH" and leg.role is Role.COLLATERAL else leg for leg in legs]
+    return replace(account, legs=tuple(legs), exact=None, native={}, self_check=None, liquidatable=None)
+
+
+def _later(leg: Leg) -> Leg:
+    """A leg at the later price, with a week's interest."""
+    if leg.position is not None:
+        return replace(leg, position=_position(leg.position, MOVES[leg.factor]))
+    grown = growth(float(leg.apr or 0), leg.compounding, SECONDS)
+    return replace(leg, amount=Quantity(leg.amount.raw + round(leg.amount.raw * grown), leg.amount.decimals), price=_moved(leg))
+
+
+def _margin(leg: Leg, received: float) -> Leg:
+    """Margin with the funding and, in dollars, what was sent to it."""
+    return _plus(leg, EXACT.add(Decimal(repr(received)), SENT)) if leg.factor == _USDC else leg
+
+
+def _plus(leg: Leg, amount: Decimal) -> Leg:
+    return replace(leg, amount=Quantity.of(EXACT.add(leg.amount.decimal(), amount)))
+
+
+def _moved(leg: Leg) -> Price | None:
+    if leg.price is None:
+        return None
+    return replace(leg.price, value=Quantity.of(EXACT.multiply(leg.price.value.decimal(), MOVES.get(leg.factor, Decimal(1)))))
+
+
+def _position(position: Position, move: Decimal) -> Position:
+    tiers = tuple(replace(tier, rate=MAINTENANCE) for tier in position.tiers)
+    return replace(position, mark=EXACT.multiply(position.mark, move), tiers=tiers)
+
+
+def _report(report: SourceReport) -> SourceReport:
+    if report.anchor is None:
+        return report
+    at = report.anchor
+    later = Anchor(at.chain, at.number + SECONDS // BLOCK_SECONDS, at.hash, at.timestamp + SECONDS)
+    return replace(report, anchor=later, notes=(NOTE,), calls=0, round_trips=0)

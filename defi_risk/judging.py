@@ -1,0 +1,142 @@
+"""The second half of a scan: figures, flags and the snapshot of what was gathered, and rescue plans for it. Nothing here reads anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final
+
+from defi_risk import flags, health, markets, snapshot
+from defi_risk.book import Book
+from defi_risk.book.scenario import ScenarioSettings, known_names
+from defi_risk.errors import UsageError
+from defi_risk.flags import Limits
+from defi_risk.gathering import Gathered
+from defi_risk.health import Asked, ChanceAsked, HealthSettings, Picture
+from defi_risk.health.scenarios import Scenario
+from defi_risk.model import Account, Side
+
+if TYPE_CHECKING:
+    from defi_risk.health.plan import Plan
+    from defi_risk.history import PriceHistory, RecordedDay
+    from defi_risk.snapshot import Snapshot
+
+TARGETS: Final = (-0.4, 0.4)
+"""The market moves that RESCUE_INFEASIBLE asks about: those of the built-in stresses of the majors."""
+MOST_PLANNED: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A snapshot, and what it was drawn from."""
+
+    snapshot: Snapshot
+    picture: Picture
+    settings: HealthSettings
+
+
+def judge(
+    found: Gathered,
+    *,
+    scenarios: Sequence[ScenarioSettings] = (),
+    replays: Sequence[date] = (),
+    boundary: tuple[str, str] | None = None,
+    chance: ChanceAsked | None = None,
+    since: Snapshot | None = None,
+) -> Judged:
+    """The snapshot of what was gathered, with all figures and flags.
+
+    `scenarios` are stresses on top of those built in, `replays` days of the book's price history to be lived through again; `boundary`
+    the two factors to draw the joint boundary over; `chance` a simulation to run; `since` an earlier snapshot, to tell which parameters
+    changed. Raises `UsageError` for what cannot be done as asked.
+    """
+    settings = replace(health_settings(found.book), history=_with_pegs(found))
+    asked = Asked(
+        scenarios=tuple(Scenario.of(one) for one in scenarios),
+        days=_days(settings.history, replays),
+        known=known_names(),
+        boundary=boundary,
+        chance=chance,
+    )
+    picture = health.draw(found.accounts, settings, quotes=found.quotes, partial=found.partial, asked=asked)
+    raised = flags.run(
+        found.accounts,
+        picture.figures,
+        found.reports,
+        settings,
+        limits=Limits.of(found.book.thresholds),
+        assessed=picture.assessed,
+        history=settings.history,
+        plan=_helpless(found, picture, settings),
+        previous=None if since is None else _accounts(since),
+    )
+    taken = snapshot.build(found.book.name, found.accounts, picture.figures, raised, found.reports, datetime.now(UTC), found.quotes)
+    return Judged(taken, picture, settings)
+
+
+def health_settings(book: Book) -> HealthSettings:
+    """Settings of the model: the built-in stables and betas, and what the book says."""
+    near, table, model = book.thresholds.near_liquidation, markets.factor_table(), book.model
+    return HealthSettings(
+        stables=table.stables,
+        betas={factor: float(beta) for factor, beta in {**table.betas, **book.betas}.items()},
+        near_warning=float(near.warning),
+        near_critical=float(near.critical),
+        horizon_days=float(model.horizon_days),
+        volatility={str(factor): float(sigma) for factor, sigma in model.volatility.items()},
+        correlation={pair: float(rho) for pair, rho in model.correlation.items()},
+        turn=float(model.turn),
+        buffer=float(book.plan.buffer),
+        latencies={venue: float(seconds) for venue, seconds in book.plan.latency.items()},
+        links=tuple((link.loan, link.margin) for link in book.links),
+    )
+
+
+def _with_pegs(found: Gathered) -> PriceHistory | None:
+    """The history, with the ratio of every pegged token that it has a price of."""
+    if found.history is None:
+        return None
+    from defi_risk import history
+
+    return history.with_pegs(found.history, sorted({leg.peg for account in found.accounts for leg in account.legs if leg.peg is not None}))
+
+
+def _days(history: PriceHistory | None, replays: Sequence[date]) -> tuple[RecordedDay, ...]:
+    if not replays:
+        return ()
+    if history is None:
+        raise UsageError("there is no price history to replay a day from", hint='give [model] prices = "prices.csv" in the book')
+    from defi_risk.history import day
+
+    return tuple(day(history, one) for one in replays)
+
+
+def rescue(found: Gathered, targets: Sequence[float], budget: float | None = None) -> Plan:
+    """The cheapest plan after which what was gathered survives market moves, or the best use of a budget. Raises `UsageError`."""
+    from defi_risk.health.plan import plan
+
+    settings = replace(health_settings(found.book), history=_with_pegs(found))
+    return plan(found.accounts, settings, found.quotes, targets, budget)
+
+
+def _helpless(found: Gathered, picture: Picture, settings: HealthSettings) -> Plan | None:
+    """What it would take to survive the built-in stresses of the majors where no transfer within the book does, and where lending and
+    derivatives stand side by side; None elsewhere.
+    """
+    down, up = picture.figures.book.corridor
+    sides = {one.account.side for one in picture.assessed}
+    covered = (down is None or down < TARGETS[0]) and (up is None or up > TARGETS[1])
+    if covered or sides != set(Side) or len(picture.assessed) > MOST_PLANNED:
+        return None
+    from defi_risk.health.plan import plan, rescuable
+
+    if rescuable(found.accounts, settings, found.quotes, TARGETS):
+        return None
+    return plan(found.accounts, settings, found.quotes, TARGETS)
+
+
+def _accounts(earlier: Snapshot) -> list[Account]:
+    from defi_risk.snapshot.restore import restore
+
+    return [restore(account) for account in earlier.accounts]
