@@ -14,7 +14,7 @@ from defi_risk.engine import Findings, Job, Progress
 from defi_risk.errors import SourceError, UsageError
 from defi_risk.ids import Address, Factor
 from defi_risk.markets import OWN, VERIFIED
-from defi_risk.model import Account, Anchor, Chain, Owner, SourceReport
+from defi_risk.model import PRICES, Account, Anchor, Chain, Owner, SourceReport
 from defi_risk.pricing import PriceBook, resolve
 from defi_risk.secrets import Secret
 from defi_risk.secrets import resolve as resolve_secret
@@ -52,8 +52,8 @@ class Gathered:
 
     @property
     def partial(self) -> bool:
-        """Whether a source failed, so that accounts may be missing altogether."""
-        return any(report.status == "failed" for report in self.reports)
+        """Whether a source of accounts failed, so that some may be missing altogether; lost price histories hide no account."""
+        return any(report.status == "failed" and not report.id.startswith(PRICES) for report in self.reports)
 
 
 def gather(

@@ -20,7 +20,7 @@ from defi_risk import engine, markets, rounds
 from defi_risk.book import Book
 from defi_risk.errors import BadAnswer, SourceError, UsageError
 from defi_risk.ids import USD, Address, Factor
-from defi_risk.model import Account, SourceReport
+from defi_risk.model import PRICES, Account, SourceReport
 from defi_risk.sources.cache import Cache
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
@@ -123,7 +123,7 @@ def from_exchange(
     if found.missing:
         notes.append(f"{name} has no market of {_named(found.missing)}")
     report = SourceReport(
-        id=f"prices:{name}",
+        id=f"{PRICES}{name}",
         kind=EXCHANGE,
         status="failed" if errors else "ok",
         error="; ".join(errors),
@@ -148,7 +148,7 @@ def from_oracle(
 
     began = deadline.clock.now()
     wanted = coins(accounts, quotes)
-    report = SourceReport(id=f"prices:{target.chain.name}", notes=tuple(_nothing(wanted)))
+    report = SourceReport(id=f"{PRICES}{target.chain.name}", notes=tuple(_nothing(wanted)))
     if not wanted:
         return Observed(None, report)
     feeds = [Address(feed) for feed in markets.heartbeats(target.chain.id)]

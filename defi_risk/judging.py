@@ -14,7 +14,7 @@ from defi_risk.errors import UsageError
 from defi_risk.flags import Limits
 from defi_risk.gathering import Gathered
 from defi_risk.health import Asked, ChanceAsked, HealthSettings, Picture
-from defi_risk.health.scenarios import Scenario
+from defi_risk.health.stress.scenarios import Scenario
 from defi_risk.model import Account, Side
 
 if TYPE_CHECKING:

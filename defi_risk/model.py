@@ -19,6 +19,8 @@ from defi_risk.text import clean
 from defi_risk.units import Quantity
 
 ONE: Final = Decimal(1)
+PRICES: Final = "prices:"
+"""What the ids of sources start with that give past prices and no accounts."""
 ETHER: Final = Factor("ETH")
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 

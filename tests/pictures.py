@@ -21,8 +21,9 @@ WALLET = checksum("71c7656ec7ab88b098defb751b7401b5f6d8976f")
 def picture(accounts: Sequence[Account], sources: Sequence[SourceReport] = (READ,), name: str = "desk") -> Snapshot:
     """The snapshot of a book."""
     partial = any(source.status == "failed" for source in sources)
-    figures = health.run(accounts, SETTINGS, partial=partial)
-    return snapshot.build(name, accounts, figures, flags.run(accounts, figures, sources, SETTINGS), sources, TIME)
+    drawn = health.draw(accounts, SETTINGS, partial=partial, asked=health.Asked())
+    raised = flags.run(accounts, drawn.figures, sources, SETTINGS, assessed=drawn.assessed)
+    return snapshot.build(name, accounts, drawn.figures, raised, sources, TIME)
 
 
 def hedge() -> list[Account]:

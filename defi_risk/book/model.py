@@ -67,7 +67,7 @@ class ManualHolding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualDebt:
-    """A debt; `price` as for a holding, `apr` the simple annual rate."""
+    """A debt; `price` as for a holding, `apr` the annual rate, compounded continuously."""
 
     factor: Factor
     peg: Peg | None = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from defi_risk.cli import Session, warn
+from defi_risk.cli.writing import Write, text, to_file, to_stdout, to_terminal
 from defi_risk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,13 +53,13 @@ def emit(snapshot: Snapshot, target: Target, session: Session, *, stressed: bool
     if target.folder is not None:
         _make(target.folder)
         for name, write in _files(snapshot, target.form, stressed=stressed).items():
-            _write_file(target.folder / name, write, session)
+            to_file(target.folder / name, write, session)
     elif target.file is not None:
-        _write_file(target.file, _single(snapshot, target.form, stressed=stressed), session)
+        to_file(target.file, _single(snapshot, target.form, stressed=stressed), session)
     elif target.form == "table":
-        _to_terminal(snapshot, stressed=stressed)
+        to_terminal(lambda: _show(snapshot, stressed=stressed))
     else:
-        _to_stdout(_single(snapshot, target.form, stressed=stressed))
+        to_stdout(_single(snapshot, target.form, stressed=stressed))
     _tell(snapshot, target, session)
 
 
@@ -72,23 +71,17 @@ def exit_code(snapshot: Snapshot, fail_on: str | None) -> int:
     return 3 if snapshot.partial else 0
 
 
-Write = Callable[[BinaryIO], None]
-
-
 def _single(snapshot: Snapshot, form: str, *, stressed: bool) -> Write:
     if form == "json":
-        return lambda stream: _put(stream, snapshot.to_json(2) + "\n")
+        return text(snapshot.to_json(2) + "\n")
     if form == "csv":
         return _table(snapshot, "accounts", "csv")
     if form == "parquet":
         return _table(snapshot, "accounts", "parquet")
 
-    def write(stream: BinaryIO) -> None:
-        from defi_risk.export.table import as_text
+    from defi_risk.export.table import as_text
 
-        _put(stream, as_text(snapshot, stressed=stressed))
-
-    return write
+    return text(as_text(snapshot, stressed=stressed))
 
 
 def _files(snapshot: Snapshot, form: str, *, stressed: bool) -> dict[str, Write]:
@@ -107,32 +100,10 @@ def _table(snapshot: Snapshot, name: str, form: str) -> Write:
     return lambda stream: write_parquet(snapshot, name, stream)
 
 
-def _put(stream: BinaryIO, text: str) -> None:
-    stream.write(text.encode("utf-8", "replace"))
+def _show(snapshot: Snapshot, *, stressed: bool) -> None:
+    from defi_risk.export.table import show
 
-
-def _write_file(path: Path, write: Write, session: Session) -> None:
-    """Write a file whole or not at all; a device or pipe is written to as it is."""
-    from defi_risk.text import shown
-
-    place = path.resolve()
-    try:
-        if place.exists() and not place.is_file():
-            with place.open("wb") as stream:
-                write(stream)
-            return
-        part = place.with_name(f".{place.name}.{os.getpid()}.part")
-        try:
-            with part.open("xb") as stream:
-                write(stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot write {shown(str(path), 200)!r}: {error.strerror}") from None
-    session.say(f"wrote {path}")
+    show(snapshot, stressed=stressed)
 
 
 def _make(folder: Path) -> None:
@@ -140,33 +111,6 @@ def _make(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {os.fspath(folder)!r}: {error.strerror}") from None
-
-
-def _to_terminal(snapshot: Snapshot, *, stressed: bool) -> None:
-    from defi_risk.export.table import show
-
-    try:
-        show(snapshot, stressed=stressed)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _closed()
-
-
-def _to_stdout(write: Write) -> None:
-    try:
-        sys.stdout.flush()
-        stream = sys.stdout.buffer
-        write(stream)
-        stream.flush()
-    except BrokenPipeError:
-        _closed()
-
-
-def _closed() -> None:
-    """Nobody reads on (`| head`): what is still buffered goes nowhere, without a complaint at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
 
 
 def _tell(snapshot: Snapshot, target: Target, session: Session) -> None:

@@ -37,8 +37,9 @@ def plan(
 ) -> int:
     """Find the cheapest way to survive a market move.
 
-    The plan is the cheapest set of actions after which nothing is liquidated on the way there. Free collateral is withdrawn and posted where it is short, debts are repaid or grown within the venues' initial limits, positions are
-    cut, and only then money is asked from outside. The plan is tried on the changed book before it is shown. Nothing is carried out.
+    The plan is the cheapest set of actions after which nothing is liquidated on the way there: free collateral is withdrawn and posted
+    where it is short, debts are repaid or grown within the venues' initial limits, positions are cut, and only then money is asked from
+    outside. It is tried on the changed book before it is shown. Nothing is carried out.
 
     \b
     Example:

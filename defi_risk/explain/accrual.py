@@ -26,14 +26,15 @@ def growth(apr: float, compounding: str, seconds: float) -> float:
     return expm1(exponent) if exponent < _MOST else inf
 
 
-def interest(earlier: Leg, later: Leg, seconds: float) -> float:
-    """How much of the change of an amount is interest, in token units.
+def interest(earlier: Leg, later: Leg, seconds: float, settled: float = 0.0) -> float:
+    """How much of the change of an amount is interest, in token units; `settled` is the funding in that change.
 
     Never more than what is there at the end: interest on what was repaid or withdrawn in between counts as flow.
     """
     start, end = float(earlier.amount), float(later.amount)
     if earlier.apr is None or not start or start == end or seconds <= 0:
         return 0.0
+    end -= settled
     grown = start * growth(float(earlier.apr), earlier.compounding, seconds)
     return max(-start, min(grown, max(end, 0.0))) if start > 0 else min(-start, max(grown, min(end, 0.0)))
 

@@ -103,7 +103,7 @@ def _keyed(sides: Sequence[Recorded]) -> dict[tuple[str, ...], Recorded]:
 
 def _accrued(found: Sequence[Pair], seconds: float) -> Iterator[Pair]:
     """The pairs with their carry; the sides `before` are the earlier ones."""
-    carried = [_interest(pair, seconds) for pair in found]
+    settled = [0.0] * len(found)
     for index, pair in enumerate(found):
         if pair.before is None or pair.after is None or pair.before.leg.position is None:
             continue
@@ -111,16 +111,16 @@ def _accrued(found: Sequence[Pair], seconds: float) -> Iterator[Pair]:
         margin = _settling(found, pair.before.leg, pair.before.leg.position)
         # what has not been settled yet is part of the venue's profit; what has not moved at all has not been paid
         if margin is not None and _moved(found[margin]):
-            carried[margin] += paid
+            settled[margin] += paid
         elif pair.before.extra != pair.after.extra:
-            carried[index] += paid
-    return (replace(pair, carry=carry) for pair, carry in zip(found, carried, strict=True))
+            settled[index] += paid
+    return (replace(pair, carry=funds + _interest(pair, seconds, funds)) for pair, funds in zip(found, settled, strict=True))
 
 
-def _interest(pair: Pair, seconds: float) -> float:
+def _interest(pair: Pair, seconds: float, settled: float) -> float:
     if pair.before is None or pair.after is None or pair.before.leg.position is not None:
         return 0.0
-    return interest(pair.before.leg, pair.after.leg, seconds)
+    return interest(pair.before.leg, pair.after.leg, seconds, settled)
 
 
 def _settling(found: Sequence[Pair], leg: model.Leg, position: model.Position) -> int | None:

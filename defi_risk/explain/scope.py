@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Final
 
 from defi_risk.errors import StoreError
+from defi_risk.model import PRICES
 from defi_risk.snapshot.model import Account, Snapshot
-from defi_risk.text import shown
+from defi_risk.text import clean, shown
 
 MANUAL: Final = "manual:"
 
@@ -25,7 +26,8 @@ def _missing(account: Account, other: Snapshot, where: str) -> str | None:
         if source.status == "failed":
             return f"unknown {where}: {shown(account.chain, 40)} failed: {shown(source.error or 'no reason', 160)}"
     elif not account.id.startswith(MANUAL):
-        failed = next((source for source in other.sources if source.kind == "exchange" and source.status == "failed"), None)
+        exchanges = (source for source in other.sources if source.kind == "exchange" and not source.id.startswith(PRICES))
+        failed = next((source for source in exchanges if source.status == "failed"), None)
         if failed is not None:
             return f"unknown {where}: {shown(failed.id, 40)} failed: {shown(failed.error or 'no reason', 160)}"
     place = (account.owner, account.venue, account.chain)
@@ -38,7 +40,7 @@ def incomparable(one: Account | None, other: Account | None, before: Snapshot, a
     """Why the account cannot be compared; None where it can."""
     for account, where in ((one, "before"), (other, "after")):
         if account is not None and account.status == "unknown":
-            return f"unknown {where}: {account.reason or 'no reason'}"
+            return f"unknown {where}: {clean(account.reason or 'no reason', 1000)}"
     if one is None and other is not None:
         return _missing(other, before, "before")
     if other is None and one is not None:

@@ -120,7 +120,8 @@ def _answer(snapshot: Snapshot, names: Names) -> Table:
             near = book.nearest_factor
             grid.add_row(Text("nearest factor"), _said(f"{shown(near.factor)} {percent(near.move)}", f"alone: {names.by_id(near.account)}"))
         if book.sigma.distance is not None and book.sigma.account:
-            sigmas = f"{ratio(book.sigma.distance)} standard deviations of {book.sigma.horizon_days:g} d"
+            bound = "at most " if book.sigma.missing else ""
+            sigmas = f"{bound}{ratio(book.sigma.distance)} standard deviations of {book.sigma.horizon_days:g} d"
             grid.add_row(Text("sigma"), _said(sigmas, f"to the line of {names.by_id(book.sigma.account)}"))
         if book.time_to_liquidation_days is not None:
             grid.add_row(Text("time"), _said(duration(book.time_to_liquidation_days), "to the first liquidation at unchanged prices"))

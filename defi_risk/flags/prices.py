@@ -114,18 +114,16 @@ def _ratios(scene: Scene, book: dict[Factor, float]) -> dict[tuple[Peg, Factor, 
 
 
 def _depeg_flag(scene: Scene, factor: Factor, peg: Peg | None, off: float, says: str, seen: list[Known]) -> Iterator[Flag]:
-    """One flag where a lending and a derivatives account both depend on the factor that the peg ties to."""
-    sides: dict[Side, float] = {}
+    """One flag, with what the book's loans and its derivatives accounts have at stake."""
+    sides: dict[Side, float] = dict.fromkeys(Side, 0.0)
     accounts: set[AccountId] = {known.account.id for known in seen}
     long = short = 0.0
     for known in scene.known():
         usd = _exposure(known, factor, peg if known.account.side is Side.LENDING else None)
         if any(_depends(holding, factor) for holding in known.normal.holdings):
-            sides[known.account.side] = sides.get(known.account.side, 0.0) + usd
+            sides[known.account.side] += usd
             accounts.add(known.account.id)
         long, short = long + max(0.0, usd), short + max(0.0, -usd)
-    if len(sides) < len(Side):
-        return
     yield Flag(
         code="DEPEG",
         severity=Severity.WARNING,
@@ -162,10 +160,9 @@ RULES = (
     Rule(
         "DEPEG",
         Severity.WARNING,
-        "A stable coin is off its dollar, or a pegged token off its factor, and both a loan and a derivatives account depend on it.",
+        "A stable coin that the book depends on is off its dollar, or a pegged token off its factor.",
         _depeg,
         "more than {depeg:.0%}",
-        spans=True,
     ),
     Rule(
         "VENUE_BASIS",

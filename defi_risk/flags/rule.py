@@ -106,9 +106,10 @@ class Rule:
 
 
 def label(account: Account) -> str:
-    """An account for eyes: `Aave v3 ethereum 0x71C7…976F`."""
+    """An account for eyes: `Aave V3 core 0x71C7…976F`; one written by hand by its name alone."""
     owner = short(account.owner) if account.owner.startswith("0x") else account.owner
-    return " ".join(dict.fromkeys((shown(account.venue), shown(account.market), shown(owner))))
+    market = "" if account.market == "manual" else shown(account.market)
+    return " ".join(dict.fromkeys(part for part in (shown(account.venue), market, shown(owner)) if part))
 
 
 def listed(accounts: Iterable[Account]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from defi_risk.health.scenarios import Scenario
+    from defi_risk.health.stress.scenarios import Scenario
     from defi_risk.history import RecordedDay
 
 

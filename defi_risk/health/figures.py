@@ -85,13 +85,15 @@ class NearestFactor:
 @dataclass(frozen=True, slots=True)
 class Sigma:
     """The book's smallest distance in standard deviations over the horizon: the account it belongs to and the shock that kills it, as
-    relative moves by factor or peg.
+    relative moves by factor or peg. Where factors or pegs are `missing` a volatility, the accounts that hang on them are left out: the
+    distance is then an upper bound.
     """
 
     horizon_days: float
     distance: float | None
     account: AccountId | None
     shock: Mapping[str, float]
+    missing: tuple[str, ...] = ()
 
 
 NO_SIGMA: Final = Sigma(1.0, None, None, MappingProxyType({}))
@@ -161,7 +163,7 @@ class Event:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stress:
     """A book after one scenario (`unified-health` sections 5 and 9). `shocks` are relative moves by name, `account_health` the H of every
-    account at the end before any liquidation (None: no requirement), `surplus_usd` the smallest B of any account; `liquidations` and
+    account at its worst step end before any liquidation (None: no requirement), `account_surplus_usd` its B there; `liquidations` and
     `penalty_usd` those of the way there; `passed`: no account below its line anywhere on the way and no derivatives account below 1.05.
     """
 

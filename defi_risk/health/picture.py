@@ -18,10 +18,10 @@ from defi_risk.health.cascade import cascade
 from defi_risk.health.covariance import Covariance, covariance
 from defi_risk.health.exposure import exposures
 from defi_risk.health.figures import Boundary, Exposure, Figures
-from defi_risk.health.scenarios import built_in
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.shock import Space
 from defi_risk.health.sigma import SigmaDistance, book_sigma, sigmas
+from defi_risk.health.stress.scenarios import built_in
 from defi_risk.ids import Factor
 from defi_risk.model import Account
 
@@ -70,7 +70,7 @@ def draw(
     times = [one.figures.time_to_liquidation_days for one in assessed]
     present = replace(
         present,
-        sigma=book_sigma(assessed, distances, settings.horizon_days),
+        sigma=replace(book_sigma(assessed, distances, settings.horizon_days), missing=_missing(distances)),
         time_to_liquidation_days=min((days for days in times if days is not None), default=None),
     )
     figures = Figures(accounts={one.account.id: one.figures for one in assessed}, book=present, exposures=exposed)
@@ -84,6 +84,10 @@ def _ahead(one: Assessed, found: SigmaDistance) -> Assessed:
     time = time_to_liquidation(one)
     figures = replace(one.figures, sigma=found.distance, sigma_missing=found.missing, time_to_liquidation_days=time)
     return replace(one, figures=figures)
+
+
+def _missing(distances: Sequence[SigmaDistance]) -> tuple[str, ...]:
+    return tuple(sorted({name for found in distances for name in found.missing}))
 
 
 def _beyond(

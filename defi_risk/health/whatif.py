@@ -72,11 +72,19 @@ def credited(account: Account, position: Position, factor: Factor, amount: Decim
         if leg.role is Role.MARGIN and (leg.factor, leg.peg) == coin:
             legs[index] = replace(leg, amount=Quantity.of(EXACT.add(leg.amount.decimal(), amount)))
             return legs
-    usd = Decimal(str(quotes.get(position.quote, 1.0)))
+    usd = _quote_usd(legs, position, quotes)
     price = usd if linear else EXACT.multiply(position.mark, usd)
     asset = Asset(AssetId(f"peg:{coin.peg}" if coin.peg else f"factor:{coin.factor}"), str(coin.peg or coin.factor), 18)
     new = Leg(role=Role.MARGIN, asset=asset, factor=coin.factor, peg=coin.peg, amount=Quantity.of(amount), price=Price(Quantity.of(price)))
     return [*legs, new]
+
+
+def _quote_usd(legs: Sequence[Leg], position: Position, quotes: Mapping[Factor, float]) -> Decimal:
+    """USD per unit of the coin that a position is quoted in, as the normal form takes it."""
+    for leg in legs:
+        if leg.role is Role.MARGIN and (leg.factor, leg.peg) == (position.quote, position.quote_peg) and leg.price is not None:
+            return leg.price.value.decimal()
+    return Decimal(str(quotes.get(position.quote, 1.0)))
 
 
 def isolated(account: Account, quotes: Mapping[Factor, float] = _NO_QUOTES) -> tuple[Account, ...]:

@@ -14,7 +14,13 @@ LONGEST = 200
 
 def sigma(found: health.Sigma) -> Sigma:
     """The book's distance in standard deviations."""
-    return Sigma(horizon_days=found.horizon_days, distance=found.distance, account=found.account, shock=_named(found.shock))
+    return Sigma(
+        horizon_days=found.horizon_days,
+        distance=found.distance,
+        account=found.account,
+        shock=_named(found.shock),
+        missing=tuple(_text(name) for name in found.missing),
+    )
 
 
 def event(found: health.Event) -> Event:

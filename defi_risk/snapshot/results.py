@@ -12,12 +12,16 @@ Move = Annotated[float, Meta(description="relative change of a price: -0.25 is a
 
 
 class Sigma(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The smallest distance of any account in standard deviations over the horizon, and the shock that kills it, by factor or peg."""
+    """The smallest distance of any account in standard deviations over the horizon, and the shock that kills it, by factor or peg.
+
+    It is an upper bound where factors or pegs are `missing` a volatility: accounts that hang on them have no distance.
+    """
 
     horizon_days: float
     distance: float | None
     account: str | None
     shock: dict[str, float]
+    missing: tuple[str, ...]
 
 
 class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

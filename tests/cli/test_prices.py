@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from defi_risk.cli import Session
 from defi_risk.cli.reading import Reading, gathered
 from defi_risk.health.covariance import covariance
@@ -25,7 +23,7 @@ def test_an_exchange_gives_the_history_that_volatility_is_taken_from(tmp_path: P
         times, prices = history.observations("ETH")
         assert prices[-1] == price("ETH", int(times[-1]) + 1 - 3_600)
         known = covariance(("ETH", "USDC"), volatility={}, correlation={}, stables={"USDC"}, history=history)
-        assert known.volatility("ETH") == pytest.approx(0.03, abs=0.03)
+        assert 0.005 < (known.volatility("ETH") or 0.0) < 0.1
         assert known.missing == frozenset()
         asked = len(exchange.asked)
         gathered(Session(), (), "scan", options)

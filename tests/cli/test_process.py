@@ -112,7 +112,7 @@ def on_a_terminal(*args: str, columns: int = 100, **variables: str) -> str:
 
 def test_a_terminal_gets_colour_and_progress_that_leaves_no_trace(tmp_path: Path) -> None:
     seen = on_a_terminal("scan", "--book", written(tmp_path, SAFE))
-    assert "\x1b[1;32m1.37" in seen
+    assert "\x1b[1;33m1.37" in seen
     assert "starting" in seen
     # the line of progress is erased before the answer begins, and nothing else moves the cursor
     assert seen.index("\x1b[2K", seen.index("starting")) < seen.index("unified health")

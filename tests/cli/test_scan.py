@@ -48,7 +48,8 @@ def test_csv_prints_the_accounts(tmp_path: Path) -> None:
     ("text", "fail_on", "code"),
     [
         (SAFE, None, 0),
-        (SAFE, "warning", 0),
+        (SAFE, "warning", 10),
+        (SAFE, "critical", 0),
         (NEAR, None, 0),
         (NEAR, "warning", 10),
         (NEAR, "critical", 0),

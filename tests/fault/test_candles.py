@@ -141,6 +141,23 @@ def test_what_is_cached_is_not_asked_again(until: int, cache: Cache) -> None:
     assert_true(an_hour_ago.found[0], until - HOUR)
 
 
+def test_a_page_is_kept_only_once_it_is_over(until: int, cache: Cache) -> None:
+    page = 1_000 * HOUR
+    over = (until - 40 * DAY) // page * page
+    with running(Exchange()) as exchange:
+        for end in (over - 2 * HOUR, over - HOUR, over, over + HOUR):
+            assert_true(read(exchange, "ETH", until=end, cache=cache).found[0], end)
+
+
+def test_an_exchange_that_gives_what_it_likes(until: int, cache: Cache) -> None:
+    with running(Exchange(keeps=2_500, deaf=True)) as exchange:
+        first = read(exchange, "ETH", until=until, cache=cache)
+        again = read(exchange, "ETH", until=until, cache=cache)
+    assert_true(first.found[0], until)
+    assert len(first.found[0].rows) >= 2_499
+    assert (again.calls, again.found) == (0, first.found)
+
+
 def test_a_forged_or_damaged_entry_is_a_miss(until: int, cache: Cache, tmp_path: Path) -> None:
     with running(Exchange()) as exchange:
         honest = read(exchange, "ETH", until=until, cache=cache)
@@ -187,6 +204,7 @@ def test_a_fault_loses_the_prices_and_nothing_else(fault: str, where: str) -> No
     report = found.reports[-1]
     assert (found.history, report.id, report.status) == (None, "prices:binance", "failed")
     assert report.error.startswith("binance ")
+    assert ("redirect" in report.error) is (fault == "redirect")
     assert "k3y" not in repr(found.reports)
     assert [account.status for account in found.accounts] == ["ok"]
     assert "/elsewhere" not in exchange.asked

@@ -103,9 +103,8 @@ def test_csv(case: Snapshot, table: str) -> None:
     write_csv(case, table, stream)
     rows = list(csv.reader(io.StringIO(stream.getvalue().decode("utf-8"), newline="")))
     assert {len(row) for row in rows} == {len(rows[0])}
-    assert len(rows) == 1 + len(
-        {"accounts": case.accounts, "legs": [leg for one in case.accounts for leg in one.legs], "flags": case.flags}[table]
-    )
+    legs = [leg for one in case.accounts for leg in one.legs]
+    assert len(rows) == 1 + len({"accounts": case.accounts, "legs": legs, "flags": case.flags, "stress": case.stress}[table])
     for row in rows[1:]:
         for cell in row:
             assert_inert(cell)

@@ -23,8 +23,8 @@ from defi_risk.health import Asked, HealthSettings
 from defi_risk.health.account import assess
 from defi_risk.health.arrays import Arrays
 from defi_risk.health.cascade import cascade
-from defi_risk.health.scenarios import Scenario, built_in
 from defi_risk.health.stress import run as stresses
+from defi_risk.health.stress.scenarios import Scenario, built_in
 from defi_risk.ids import Factor, Peg
 from defi_risk.model import Account, Leg
 from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, collateral, debt, loan, margin, perp, position

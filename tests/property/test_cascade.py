@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from defi_risk.health import HealthSettings
 from defi_risk.health.account import Assessed, assess
 from defi_risk.health.cascade import HIGHEST, LOWEST, Walk, cascade, walk
-from defi_risk.health.deleveraging import changed
+from defi_risk.health.cascade.deleveraging import changed
+from defi_risk.health.cascade.holdings import Multipliers, at
+from defi_risk.health.cascade.liquidation import liquidate
 from defi_risk.health.figures import Event
-from defi_risk.health.holdings import Multipliers, at
-from defi_risk.health.liquidation import liquidate
 from defi_risk.health.normal import Normal
 from defi_risk.health.route import Stage, market_route, shock_route
 from defi_risk.health.shock import Shock

@@ -13,13 +13,13 @@ from hypothesis import assume, given
 
 from defi_risk.health.account import assess
 from defi_risk.health.arrays import Arrays
+from defi_risk.health.cascade.liquidation import liquidate
 from defi_risk.health.chance import simulate
-from defi_risk.health.chance_deaths import ALIVE, Watch
-from defi_risk.health.chance_losses import liquidation
-from defi_risk.health.chance_paths import StudentT, steps
+from defi_risk.health.chance.deaths import ALIVE, Watch
+from defi_risk.health.chance.losses import liquidation
+from defi_risk.health.chance.paths import StudentT, steps
 from defi_risk.health.covariance import covariance
 from defi_risk.health.figures import Outlook
-from defi_risk.health.liquidation import liquidate
 from defi_risk.model import Account, LiquidationRule, Side
 from tests.accounts import ETH, SETTINGS, USD, USDC, collateral, debt, loan, margin, perp, position
 from tests.strategies import accounts, books, decimals, examples

@@ -15,9 +15,9 @@ from defi_risk.health.account import Assessed, assess
 from defi_risk.health.arrays import Arrays
 from defi_risk.health.figures import Stress
 from defi_risk.health.normal import in_floats
-from defi_risk.health.scenarios import Scenario, Steps, built_in
 from defi_risk.health.shock import Shock
 from defi_risk.health.stress import PASSING_HEALTH, run
+from defi_risk.health.stress.scenarios import Scenario, Steps, built_in
 from defi_risk.ids import USD, Factor, Peg
 from defi_risk.model import Account, Contract, Leg, Position, Role, Side
 from defi_risk.units import EXACT, Quantity

@@ -117,6 +117,9 @@ class TestTime:
         rising = loan(at(collateral(ETH, 1, 3000, "0.5"), "0.2"), at(debt(USDC, 1500), "0.1"))
         assert days(rising) is None
 
+    def test_a_margin_that_its_own_debt_uses_up(self) -> None:
+        assert days(perp(margin(USDC, 100), at(debt(USDC, 100), "0.02", "linear"))) == pytest.approx(0, abs=1e-6)
+
     def test_collateral_that_counts_for_nothing_earns_nothing(self) -> None:
         idle = at(collateral(ETH, 1000, 3000, "0.8", enabled=False), "0.5")
         account = aave(15_000, "0.06", 0)

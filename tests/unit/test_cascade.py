@@ -12,7 +12,7 @@ import pytest
 from defi_risk.health import HealthSettings
 from defi_risk.health.account import Assessed, assess
 from defi_risk.health.cascade import cascade, paths, walk
-from defi_risk.health.fate import MOST
+from defi_risk.health.cascade.fate import MOST
 from defi_risk.health.figures import Event
 from defi_risk.health.route import market_route, shock_route
 from defi_risk.health.shock import Shock
@@ -181,20 +181,20 @@ def test_a_hedge_lost_to_auto_deleveraging() -> None:
     assert events[0].exposure_after["ETH"] == pytest.approx(18_000 / 0.83 - 9_450)
 
 
-def test_of_two_positions_that_hedge_each_other_one_is_lost() -> None:
+def test_of_two_positions_that_hedge_each_other_the_short_one_is_lost() -> None:
+    """It is the one in profit when venues deleverage in a fall."""
     long = closing(perp(margin(USDC, 3_000), position(ETH, 10, 3000), position(SOL, 1, 100), name="a"))
     short = closing(perp(margin(USDC, 4_000), position(ETH, -10, 3000), name="b"))
     path = paths(book(long, short), SETTINGS)["hedge_lost"]
-    assert path.direction == "up"
+    assert path.direction == "down"
     positions = {one.account.id: [str(h.key.factor) for h in one.normal.holdings if h.leg.position] for one in path.assessed}
-    assert positions == {"manual:a": ["SOL"], "manual:b": ["ETH"]}
-    assert names(cascade(book(long, short), SETTINGS)["hedge_lost"]) == ["b"]
+    assert positions == {"manual:a": ["ETH", "SOL"], "manual:b": []}
+    assert names(cascade(book(long, short), SETTINGS)["hedge_lost"]) == ["a"]
 
 
-def test_no_hedge_without_another_account() -> None:
-    both = closing(perp(margin(ETH, 10, 3000), margin(USDC, 1_000), position(ETH, -5, 3000)))
-    path = paths(book(both), SETTINGS)["hedge_lost"]
-    assert path.route == ()
+def test_what_hedges_nothing_is_not_lost() -> None:
+    stacked = closing(perp(margin(ETH, 10, 3000), margin(USDC, 1_000), position(ETH, 5, 3000)))
+    assert paths(book(stacked), SETTINGS)["hedge_lost"].route == ()
 
 
 def test_prices_are_those_of_tokens_before_positions_and_pegged_tokens() -> None:

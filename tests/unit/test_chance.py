@@ -16,8 +16,8 @@ from defi_risk.health import chance
 from defi_risk.health.account import Assessed, assess
 from defi_risk.health.arrays import Arrays
 from defi_risk.health.chance import Method, simulate
-from defi_risk.health.chance_deaths import Watch
-from defi_risk.health.chance_paths import Bootstrap, StudentT, root, steps
+from defi_risk.health.chance.deaths import Watch
+from defi_risk.health.chance.paths import Bootstrap, StudentT, root, steps
 from defi_risk.health.covariance import covariance
 from defi_risk.health.figures import Chance, Outlook
 from defi_risk.health.settings import HealthSettings

@@ -106,6 +106,13 @@ def test_interest_on_what_was_repaid_in_between_is_flow() -> None:
     assert parts(only(told(before, loan(collateral(ETH, 10, 3000, "0.83")), WEEK))) == {"flow": 12_000.0}
 
 
+def test_funding_may_take_the_margin_that_earned_interest() -> None:
+    # 365 days at 10 %: 20 earned on 200, and 0.01 % three times a day paid by a long of 3,000: 328.5
+    before = perp(rated(margin(USDC, 200), "0.1"), funded(position(ETH, 1, 3000), "0.0001"))
+    after = perp(margin(USDC, 200 + 20 - Decimal("328.5")), position(ETH, 1, 3000))
+    assert parts(only(told(before, after, 365 * 86_400))) == {"carry": -308.5}
+
+
 def test_an_amount_that_did_not_move_has_not_accrued() -> None:
     before = loan(rated(collateral(ETH, 10, 3000, "0.83"), "0.02"), rated(debt(USDC, 12_000), "0.06"))
     account = only(told(before, before, WEEK))

@@ -232,7 +232,7 @@ class TestCarry:
 
 def test_starred_flags_need_both_sides() -> None:
     assert sorted(code for code, rule in ALL.items() if rule.spans) == [
-        *("BORROWED_MARGIN", "CASCADE", "COLLATERAL_HEDGE", "CORRELATION_SHIFT", "DEPEG", "HEDGE_FRAGILE", "HEDGE_STRANDED"),
+        *("BORROWED_MARGIN", "CASCADE", "COLLATERAL_HEDGE", "CORRELATION_SHIFT", "HEDGE_FRAGILE", "HEDGE_STRANDED"),
         *("LIQUIDATION_CLUSTER", "NEGATIVE_CARRY", "RESCUE_INFEASIBLE", "VENUE_BASIS", "WRONG_WAY_COLLATERAL"),
     ]
     for book in (hedge()[:1], hedge()[1:], stacked()[:1]):

@@ -12,7 +12,7 @@ from defi_risk.flags import Limits, Severity
 from defi_risk.history import DAY, HOUR, PriceHistory
 from defi_risk.ids import ChainId, Factor, Peg
 from defi_risk.model import Account, Anchor, Chain, Contract, SourceReport
-from tests.accounts import BTC, ETH, SETTINGS, SOL, USD, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
+from tests.accounts import BTC, ETH, SETTINGS, SOL, USD, USDC, Number, collateral, debt, loan, margin, perp, position
 from tests.flagged import found
 
 BOTH = ("manual:loan", "manual:perp")
@@ -69,9 +69,10 @@ class TestDepeg:
         assert flag.evidence["long_usd"] == pytest.approx(37_800)
         assert flag.evidence["short_usd"] == pytest.approx(10_800)
 
-    def test_needs_both_sides(self) -> None:
-        assert found("DEPEG", book(usdc="0.9")[:1]) == []
-        assert found("DEPEG", [book(usdc="0.9")[0], perp(margin(USDT, 5), position(ETH, 1, 3000, quote=USDT))]) == []
+    def test_one_side_is_enough(self) -> None:
+        [flag] = found("DEPEG", book(usdc="0.9")[:1])
+        assert flag.evidence["lending_usd"] == pytest.approx(-10_800)
+        assert flag.evidence["derivatives_usd"] == 0
 
     def staked(self, here: Number, there: Number | None = None, price: Number = 3000) -> list[Account]:
         lent = loan(collateral(ETH, 10, here, "0.8", peg=STETH), debt(USDC, 12_000))

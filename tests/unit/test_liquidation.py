@@ -8,11 +8,11 @@ from decimal import Decimal
 
 import pytest
 
-from defi_risk.health.holdings import at
-from defi_risk.health.liquidation import Taken, liquidate
+from defi_risk.health.cascade.holdings import at
+from defi_risk.health.cascade.liquidation import Taken, liquidate
 from defi_risk.health.normal import Key, in_floats
 from defi_risk.ids import Factor
-from defi_risk.model import Account, Contract, Leg, LiquidationRule, Role
+from defi_risk.model import Account, Basis, Contract, Leg, LiquidationRule, Role
 from tests.accounts import BTC, ETH, USD, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
 
 HALF = Decimal("0.5")
@@ -123,6 +123,12 @@ def test_no_dust_of_the_collateral_is_left() -> None:
     assert values(taken, Role.COLLATERAL) == {"ETH": 1_000, "BTC": 2_900}
 
 
+def test_where_every_part_would_leave_dust_all_of_it_goes() -> None:
+    rule = replace(OLD, dust_usd=Decimal(1000))  # and no leave to repay small debts whole
+    taken = take(loan(pledged(ETH, 1, 1000), debt(USDC, 835)), rule)
+    assert (taken.repaid_usd, taken.seized_usd) == pytest.approx((835, 876.75))
+
+
 def test_below_threshold_times_one_plus_bonus_health_falls() -> None:
     falling = take(eth_loan(29_000), COMPOUND)  # 0.8586 < 0.8715
     assert falling.spiral
@@ -213,6 +219,13 @@ def test_the_closing_fee_is_paid_out_of_what_is_left() -> None:
     poor = take(short(fee="0.001"), CLOSE, {ETH: 1.3995})
     assert poor.penalty_usd == pytest.approx(15)
     assert (poor.after.equity, poor.bad_debt_usd) == pytest.approx((0, 0), abs=1e-9)
+
+
+def test_fees_on_the_size_at_entry() -> None:
+    linear = position(ETH, 10, 3000, entry=2800, fee="0.001", basis=Basis.ENTRY)
+    inverse = position(BTC, 30_000, 60_000, entry=50_000, quote=USD, contract=Contract.INVERSE, fee="0.001", basis=Basis.ENTRY)
+    assert take(perp(margin(USDC, 6_000), linear), CLOSE, {ETH: 0.9, USDC: 0.98}).penalty_usd == pytest.approx(28 * 0.98)
+    assert take(perp(margin(BTC, 1, 60_000), inverse), CLOSE, {BTC: 0.9}).penalty_usd == pytest.approx(0.0006 * 54_000)
 
 
 def test_equity_below_zero_is_the_venues_loss() -> None:

@@ -14,9 +14,9 @@ from defi_risk.book.scenario import BUILT_IN, from_options, known_names, load_sc
 from defi_risk.errors import BookError, UsageError
 from defi_risk.health import HealthSettings
 from defi_risk.health.account import Assessed, assess
-from defi_risk.health.altered import altered, hedges
-from defi_risk.health.scenarios import Scenario, built_in, space_of
 from defi_risk.health.shock import Shock
+from defi_risk.health.stress.altered import altered, hedges
+from defi_risk.health.stress.scenarios import Scenario, built_in, space_of
 from defi_risk.history import PriceHistory, day
 from defi_risk.ids import Factor, Peg
 from defi_risk.model import Account, Contract, Leg, Role

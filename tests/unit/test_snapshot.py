@@ -15,12 +15,12 @@ import pytest
 from defi_risk import health, snapshot
 from defi_risk.errors import StoreError, UnknownName
 from defi_risk.ids import AccountId
-from defi_risk.model import LiquidationRule, Price, SourceReport
+from defi_risk.model import Contract, LiquidationRule, Price, SourceReport
 from defi_risk.snapshot import SCHEMA, Snapshot, from_json, load, venue
 from defi_risk.snapshot.html import notebook
 from defi_risk.snapshot.schema import FILE, generate, shipped
 from defi_risk.units import Quantity
-from tests.accounts import BTC, ETH, SETTINGS, USDC, collateral, debt, loan, margin, perp, position
+from tests.accounts import BTC, ETH, SETTINGS, USD, USDC, collateral, debt, loan, margin, perp, position
 from tests.pictures import BROKEN, READ, TIME, WALLET, hedge, picture, unknown
 
 TOP = {
@@ -93,7 +93,7 @@ def test_positions_are_valued_alone_and_in_their_quote_coin() -> None:
     legs = (
         margin(USDC, 1000, "0.9"),
         position(ETH, -2, 3000, entry=3100, maintenance=[(0, "0.01", 0), (5000, "0.02", 50)], fee="0.001"),
-        position(BTC, 30_000, 60_000, entry=50_000, contract="inverse", quote="USD", maintenance="0.01"),  # type: ignore[arg-type]
+        position(BTC, 30_000, 60_000, entry=50_000, contract=Contract.INVERSE, quote=USD, maintenance="0.01"),
     )
     _, short, inverse = content(picture([perp(*legs)]))["accounts"][0]["legs"]
     assert (short["size"], short["amount"], short["entry_price"]) == ("-2", None, 3100.0)
@@ -128,6 +128,7 @@ def test_an_unknown_account_has_a_reason_and_no_figure() -> None:
         "mode",
         "status",
         "reason",
+        "strict",
         "native",
         "legs",
         "liquidation_rule",
@@ -172,14 +173,15 @@ def test_the_schema_refuses_what_is_no_snapshot_and_admits_what_comes_later() ->
     validator = jsonschema.Draft202012Validator(shipped())
     jsonschema.Draft202012Validator.check_schema(shipped())
     found = content(picture(hedge()))
-    later: dict[str, Any] = {"boundary": None, "stress": [{"scenario": "usdt_090"}], "cascade": {"down": []}, "chance": {"seed": 1}}
-    assert validator.is_valid(found | later)
-    account = found["accounts"][0] | {"sigma": None, "time_to_liquidation_days": 3.5}
+    assert validator.is_valid(found | {"boundary": None, "stress": [], "cascade": {"down": []}})
+    account = found["accounts"][0] | {"sigma": 9.5, "time_to_liquidation_days": 3.5}
     assert validator.is_valid(found | {"accounts": [account]})
     for broken in (
         {"schema": "defi-risk/snapshot/2"},
         {"surprise": 1},
         {"taken_at": "yesterday"},
+        {"stress": [{"scenario": "usdt_090"}]},
+        {"chance": {"seed": 1}},
         {"accounts": [found["accounts"][0] | {"hf": "2.0"}]},
         {"accounts": [{key: value for key, value in found["accounts"][0].items() if key != "hf"}]},
     ):

@@ -16,9 +16,9 @@ from defi_risk.health import HealthSettings
 from defi_risk.health.account import Assessed, assess
 from defi_risk.health.arrays import Arrays
 from defi_risk.health.figures import Stress
-from defi_risk.health.scenarios import Scenario, built_in
 from defi_risk.health.shock import Shock
 from defi_risk.health.stress import run
+from defi_risk.health.stress.scenarios import Scenario, built_in
 from defi_risk.history import PriceHistory, RecordedDay, day
 from defi_risk.ids import AccountId, Factor, Peg
 from defi_risk.model import Account, Contract, LiquidationRule

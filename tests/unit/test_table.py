@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from defi_risk import flags
 from defi_risk.export.remedies import REMEDIES
 from defi_risk.export.table import MOST_ACCOUNTS, MOST_FLAGS, MOST_UNKNOWN, as_text
-from defi_risk.ids import AccountId
+from defi_risk.ids import AccountId, short
 from tests.accounts import ETH, USDC, collateral, debt, loan
-from tests.pictures import BROKEN, READ, hedge, picture, unknown
+from tests.pictures import BROKEN, READ, WALLET, hedge, picture, unknown
 
 HEDGE = """\
 unified health  1.37   first to go: Hyperliquid · main, if the market RISES 37.3 % (ETH at $4,117.65)
@@ -25,13 +26,19 @@ book            desk: 2 margin accounts at 2 venues, ethereum at block 21,400,00
   account              equity  health  surplus  falls to  rises to  at price
   Hyperliquid · main  $12,000    20.0  $11,400         -   +37.3 %  ETH 4,117.65  ← first
   Aave V3 · main      $18,000    2.08  $12,900   -51.8 %         -  ETH 1,445.78
-
-next: --format json for every figure, --fail-on critical to be told by exit code
 """
+NEXT = "next: --format json for every figure, --fail-on critical to be told by exit code\n"
 
 
 def test_the_whole_table_of_the_hedged_loan() -> None:
-    assert as_text(picture(hedge()), 110) == HEDGE
+    answer, accounts, flagged, next_ = as_text(picture(hedge()), 110).split("\n\n")
+    assert f"{answer}\n\n{accounts}\n" == HEDGE
+    assert re.findall(r"^  (. \w+) +([A-Z_]+)  ", flagged, re.MULTILINE)[:3] == [
+        ("▲ warning", "BORROWED_MARGIN"),
+        ("▲ warning", "HEDGE_FRAGILE"),
+        ("▲ warning", "HEDGE_STRANDED"),
+    ]
+    assert next_ == NEXT
 
 
 @pytest.mark.parametrize("width", [20, 30, 40, 60, 80, 100, 120, 200])
@@ -47,7 +54,7 @@ def test_figures_are_never_cut_at_usual_widths(width: int) -> None:
     text = as_text(picture(hedge()), width)
     for part in ("1.37", "37.3 %", "-51.8 %", "← first", "5.26", "4,117.65", "$30,000"):
         assert part in text
-    assert "…" not in text.replace("-51.8 % … +37.3 %", "")
+    assert "…" not in text.replace("-51.8 % … +37.3 %", "").replace(short(WALLET), "")
 
 
 def test_a_partial_picture_says_so_everywhere() -> None:

@@ -16,7 +16,8 @@ from defi_risk.errors import UsageError
 from defi_risk.health.figures import BookFigures, Figures
 from defi_risk.health.plan.apply import Action, applied, exact_amounts
 from defi_risk.health.plan.moves import Problem, survey
-from defi_risk.health.plan.programme import Programme, Way
+from defi_risk.health.plan.programme import Programme
+from defi_risk.health.plan.way import Way
 from defi_risk.health.plan.words import Writer, limits, too_slow
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import Factor

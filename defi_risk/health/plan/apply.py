@@ -82,12 +82,14 @@ def _floored(amount: Decimal, step: Decimal) -> Decimal:
 
 
 def _balance(problem: Problem, amounts: dict[int, Decimal], whole: Collection[int]) -> None:
-    """Even out what rounding left between the sides: by what comes from outside, else the larger side is cut, debts paid whole last."""
+    """Even out what rounding left between the sides: a source that has more gives it; else the larger side is cut, whole debts last."""
     sources = [index for index in amounts if problem.movements[index].kind in SOURCES]
     sinks = [index for index in amounts if problem.movements[index].kind in SINKS]
     over = EXACT.subtract(sum((amounts[index] for index in sources), ZERO), sum((amounts[index] for index in sinks), ZERO))
-    for index in (index for index in sources if problem.movements[index].kind == "add" and over < 0):
-        amounts[index] = EXACT.subtract(amounts[index], over)
+    more = [index for index in sources if index not in whole]
+    if over < 0 and more:
+        first = min(more, key=lambda index: (problem.movements[index].kind != "add", -amounts[index], index))
+        amounts[first] = EXACT.subtract(amounts[first], over)
         return
     left = abs(over)
     for index in sorted(sources if over > 0 else sinks, key=lambda index: (index in whole, -amounts[index], index)):

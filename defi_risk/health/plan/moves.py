@@ -27,7 +27,7 @@ SAME_TOKEN: Final = 1.05
 """Pegged tokens that share a peg but not a price (stETH and wstETH) are not one token; venues differ by less than this about one."""
 STEP_USD: Final = 1e-6
 LEAST_PLACES: Final = 8
-PREFERRED: Final[Mapping[str, float]] = {"idle": 0.0, "add": 0.0, "withdraw": 1e-4, "borrow": 2e-4, "close": 5e-4}
+PREFERRED: Final[Mapping[str, float]] = {"idle": 0.0, "withdraw": 1e-4, "borrow": 2e-4, "close": 5e-4, "add": 1e-3}
 """What breaks ties between equal values: idle money goes first, then what is posted, then what must be borrowed, then positions."""
 
 
@@ -112,7 +112,7 @@ def survey(assessed: Sequence[Assessed], settings: HealthSettings, quotes: Mappi
                 token = belongs[index, leg]
                 found += _of_leg(stand, index, leg, token, holding.price / tokens[token].price)
     sinks = {move.token for move in found if move.kind in SINKS}
-    found += [Movement(kind="add", token=token) for token in range(len(tokens)) if token in sinks]
+    found += [Movement(kind="add", token=token, cost=1.0 + PREFERRED["add"]) for token in range(len(tokens)) if token in sinks]
     return Problem(stands, tokens, tuple(found), settings)
 
 

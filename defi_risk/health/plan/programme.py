@@ -1,29 +1,24 @@
 """The rescue as a linear programme: the cheapest movements after which no surplus is negative on the way (`unified-health` section 7).
 
-Along the market every account's surplus is concave between the points where a factor's price reaches zero, once every ladder is taken
-at the largest of its forms: where brackets meet and rates rise that is the ladder itself, elsewhere it asks for too much, never too
-little. So it is enough to ask at these points, today and at the ends. All amounts are divided by a unit, so that the solver's absolute
-tolerances mean the same for every book.
+All amounts are divided by a unit, so that the solver's absolute tolerances mean the same for every book.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, vstack
 
 from defi_risk.errors import DefiRiskError
-from defi_risk.health.normal import Form, Key, Ladder
+from defi_risk.health.normal import Key
 from defi_risk.health.plan.moves import SINKS, SOURCES, Movement, Problem, Stand
-from defi_risk.health.settings import HealthSettings
+from defi_risk.health.plan.way import Array, Climb, Followed, Multipliers, Way, follow
 
-Array: TypeAlias = NDArray[np.float64]
 SPAN: Final = 1e6
 """What the gross of a book is scaled to: a tolerance of 1e-7 is then a share of 1e-13."""
 FLOORED: Final = 3e-4
@@ -34,27 +29,6 @@ GAPS: Final = (1e-9, 1e-7, 1e-5)
 """How much more outside capital, as a share, the second goal may use so that the solver's tolerances do not rule out the first's answer."""
 FAINT: Final = 1e-6
 """What is left of less than this share of its value helps nobody: such coefficients only cost the solver its digits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A stretch of the market to survive, as moves (`low` <= 0 <= `high`), with the points where B has to be asked for."""
-
-    low: float
-    high: float
-    settings: HealthSettings
-
-    def points(self, keys: Iterable[Key]) -> tuple[float, ...]:
-        """Both ends, today, and where a factor's price reaches zero between them."""
-        betas = {self.settings.beta(key.factor) for key in keys} - {0.0}
-        zeros = (-1.0 / beta for beta in betas)
-        return tuple(sorted({self.low, 0.0, self.high, *(zero for zero in zeros if self.low < zero < self.high)}))
-
-    def multipliers(self, keys: Iterable[Key]) -> dict[Key, Array]:
-        """What the price of each key is multiplied by at the points."""
-        known = set(keys)
-        points = np.array(self.points(known))
-        return {key: np.maximum(0.0, 1.0 + self.settings.beta(key.factor) * points) for key in known}
 
 
 @dataclass(slots=True)
@@ -168,9 +142,9 @@ class Programme:
         """All rows; None where an account is short of something that no movement can change."""
         moves, upper = self.problem.movements, _Rows()
         limits: list[tuple[float, float]] = [(0.0, self._limit(move, budget)) for move in moves]
-        multipliers = way.multipliers(self.keys)
+        at = way.multipliers(self.keys)
         for index, stand in enumerate(self.problem.stands):
-            if not stand.idle and not self._keep_alive(index, stand, multipliers, upper, limits):
+            if not stand.idle and not self._keep_alive(index, stand, at, upper, limits):
                 return None
             if stand.open and not stand.idle:
                 self._keep_limits(index, stand, upper)
@@ -188,60 +162,47 @@ class Programme:
     def _limit(self, move: Movement, budget: float) -> float:
         return min(move.most, budget if move.kind == "add" else inf) / self.unit
 
-    def _keep_alive(
-        self, index: int, stand: Stand, multipliers: Mapping[Key, Array], upper: _Rows, limits: list[tuple[float, float]]
-    ) -> bool:
+    def _keep_alive(self, index: int, stand: Stand, at: Multipliers, upper: _Rows, limits: list[tuple[float, float]]) -> bool:
         """B >= 0 at every point. False where it is not and nothing that the account can do or get would change it."""
-        own = self.by_stand.get(index, [])
-        count = len(next(iter(multipliers.values())))
-        lines = {which: _along(self.problem.movements[which].net, multipliers, count) for which in own}
-        surplus = _along(stand.one.surplus.net, multipliers, count) - (0.0 if self.lenient else stand.one.credit)
-        closing = {move.leg: which for which in own if (move := self.problem.movements[which]).rungs is not None}
-        climbing: list[tuple[int, list[Array]]] = []
-        before = surplus.copy()
-        for leg, holding in enumerate(stand.one.normal.holdings):
-            if holding.ladder is None:
-                continue
-            steps = _reachable(holding.ladder, multipliers, count)
-            before -= np.maximum.reduce([_along(form, multipliers, count) for form in steps])
-            if leg in closing:
-                fixed = [_along({key: usd for key, usd in form.items() if key != holding.key}, multipliers, count) for form in steps]
-                moving = [_along({holding.key: form.get(holding.key, 0.0)}, multipliers, count) for form in steps]
-                climbing.append((closing[leg], [np.stack(pair) for pair in zip(moving, fixed, strict=True)]))
-            else:
-                surplus -= np.maximum.reduce([_along(form, multipliers, count) for form in steps])
-        wanted = self._wanted(index, stand, before, multipliers, count)
-        safe = bool((before >= wanted).all())
+        own = {which: self.problem.movements[which] for which in self.by_stand.get(index, [])}
+        lines = {which: at.along(move.net) for which, move in own.items()}
+        closing = {move.leg: which for which, move in own.items() if move.leg is not None and move.rungs is not None}
+        followed = follow(stand, closing, at, lenient=self.lenient)
+        wanted = self._wanted(index, stand, followed)
+        safe = bool((followed.before >= wanted).all())
         if safe and all((line >= 0).all() for line in lines.values()):
             return True
         if not safe and not own:
             return False
-        # an account whose debts are paid back whole needs nothing, not even a hair
+        surplus = followed.surplus - wanted
         owed = stand.one.normal.debt
-        eased = {which: 1.0 / owed if owed and self.problem.movements[which].required < 0 else 0.0 for which in own}
-        for point in range(count):
-            needed: list[tuple[int, float]] = []
-            for which, climbed in climbing:
-                most, top = self.problem.movements[which].most, len(limits)
-                limits.append((-inf, inf))
-                needed.append((top, 1.0))
-                for step in climbed:
-                    # the rung at what is left of the position: moving * (1 - x) + fixed <= top
-                    moving, fixed = float(step[0, point]), float(step[1, point])
-                    upper.add([(which, -moving / most), (top, -1.0)], -(moving + fixed) / self.unit)
-            gained = [(which, -float(line[point] + eased[which] * wanted[point])) for which, line in lines.items() if not 0 < line[point] < FAINT]
-            upper.add([*gained, *needed], (float(surplus[point]) - float(wanted[point])) / self.unit)
+        if owed and not safe and float(followed.held.min()) <= 2 * float(wanted.max()):
+            # with nothing to speak of as collateral only paying back all of it helps, and then not even a hair is needed
+            surplus -= np.maximum(0.0, followed.held)
+            lines = {which: line + wanted * max(0.0, -own[which].required) / owed for which, line in lines.items()}
+        for point in range(at.count):
+            tops = [(self._climb(climb, point, upper, limits), 1.0) for climb in followed.climbs]
+            gained = [(which, -float(line[point])) for which, line in lines.items() if not 0 < line[point] < FAINT]
+            upper.add([*gained, *tops], float(surplus[point]) / self.unit)
         return True
 
-    def _wanted(self, index: int, stand: Stand, before: Array, multipliers: Mapping[Key, Array], count: int) -> Array:
+    def _climb(self, climb: Climb, point: int, upper: _Rows, limits: list[tuple[float, float]]) -> int:
+        """A new variable that is not below any rung of what is left of a position: shrinking * (1 - x) + fixed <= it."""
+        top = len(limits)
+        limits.append((-inf, inf))
+        for shrinking, fixed in zip(climb.shrinking[:, point], climb.fixed[:, point], strict=True):
+            share = float(shrinking) / self.problem.movements[climb.which].most
+            upper.add([(climb.which, -share), (top, -1.0)], -float(shrinking + fixed) / self.unit)
+        return top
+
+    def _wanted(self, index: int, stand: Stand, followed: Followed) -> Array:
         """How far above zero B is kept: a hair against rounding; no more than there is today where the account lives."""
-        one = stand.one
-        hair = self.hair * stand.gross + 1e-12 * self.unit * SPAN + self._steps(index)
-        wanted = np.full(count, hair)
+        one, before = stand.one, followed.before
+        wanted = np.full(len(before), self.hair * stand.gross + 1e-12 * self.unit * SPAN + self._steps(index))
         weights = {holding.weight for holding in one.normal.holdings if holding.weight and holding.value > 0}
         if one.account.exact is not None and (len(weights) > 1 or one.figures.liquidatable):
-            wanted += FLOORED * np.maximum(0.0, _along(one.normal.r, multipliers, count))
-        if one.figures.liquidatable:
+            wanted += FLOORED * np.maximum(0.0, followed.required)
+        if one.figures.liquidatable:  # where the model sees it above the line, it must be lifted all the same
             return wanted + np.maximum(0.0, before) if (before >= wanted).all() else wanted
         kept: Array = np.where(before >= 0, np.minimum(wanted, before), wanted)
         return kept
@@ -256,7 +217,8 @@ class Programme:
         """Free margin stays, and so does the buffer above the line: both at today's prices."""
         own, figures = self.by_stand.get(index, []), stand.one.figures
         moves = [(which, self.problem.movements[which]) for which in own]
-        upper.add(((which, -move.free) for which, move in moves), figures.free_margin_usd / self.unit)
+        hair = self._steps(index) + 1e-10 * self.problem.stands[index].gross
+        upper.add(((which, -move.free) for which, move in moves), max(0.0, figures.free_margin_usd - hair) / self.unit)
         buffer = self.problem.settings.buffer
         if buffer > 0:
             spare = figures.surplus_usd - buffer * figures.requirement_usd
@@ -299,17 +261,3 @@ class _Built:
     equal: Any
     bounds: Array
     width: int
-
-
-def _along(form: Form[float], multipliers: Mapping[Key, Array], count: int) -> Array:
-    """The value of a form at every point."""
-    total = np.zeros(count)
-    for key, amount in form.items():
-        total += amount * multipliers[key]
-    return total
-
-
-def _reachable(ladder: Ladder[float], multipliers: Mapping[Key, Array], count: int) -> list[Form[float]]:
-    """The forms whose bracket the position can be in at some point, or below it once some of it is closed."""
-    passed = [bool((_along(gate, multipliers, count) >= 0).any()) for gate in ladder.gates]
-    return [form for form, reached in zip(ladder.forms, [True, *passed], strict=True) if reached]

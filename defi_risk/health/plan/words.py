@@ -204,7 +204,7 @@ def limits(problem: Problem, amounts: Mapping[int, Decimal], after: Figures, *, 
         account, taken = stand.one.account, used.get(place, [])
         name, figures = called[account.id], after.accounts[account.id]
         lent = account.side is Side.LENDING
-        if not stand.idle and taken:
+        if not stand.idle and stand.open and taken:
             if figures.free_margin_usd <= _BINDS * stand.gross:
                 yield f"{'LTV' if lent else 'initial margin'} of {name}"
             elif problem.settings.buffer and _spare(figures, problem.settings) <= _BINDS * stand.gross:

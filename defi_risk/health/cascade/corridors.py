@@ -7,8 +7,8 @@ from heapq import heapify, heappop, heappush
 from math import log
 
 from defi_risk.health.account import Assessed
+from defi_risk.health.cascade.fate import SAFE, Lane
 from defi_risk.health.distance import Ratios, move_of
-from defi_risk.health.fate import SAFE, Lane
 from defi_risk.ids import AccountId
 
 Heap = list[tuple[float, AccountId]]

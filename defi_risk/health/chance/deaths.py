@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from defi_risk.health.arrays import Array, Arrays
-from defi_risk.health.chance_paths import pieces
+from defi_risk.health.chance.paths import pieces
 from defi_risk.health.distance import CASH
 from defi_risk.health.sigma import gradients_of, gross_of, slopes
 

@@ -16,9 +16,9 @@ import numpy as np
 from defi_risk.errors import UsageError
 from defi_risk.health.account import Assessed
 from defi_risk.health.arrays import Array, Arrays
-from defi_risk.health.chance_deaths import Steps, Watch
-from defi_risk.health.chance_losses import liquidation
-from defi_risk.health.chance_paths import HOURS_A_DAY, Bootstrap, Source, StudentT, Walk, multiplied, steps
+from defi_risk.health.chance.deaths import Steps, Watch
+from defi_risk.health.chance.losses import liquidation
+from defi_risk.health.chance.paths import HOURS_A_DAY, Bootstrap, Source, StudentT, Walk, multiplied, steps
 from defi_risk.health.figures import Chance, Outlook
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.sigma import aligned

@@ -6,18 +6,18 @@ a liquidation the end state depends on the path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 from typing import Final, Literal
 
 from defi_risk.health.account import Assessed
-from defi_risk.health.corridors import Corridors
-from defi_risk.health.deleveraging import deleveraged, harm
+from defi_risk.health.cascade.corridors import Corridors
+from defi_risk.health.cascade.deleveraging import deleveraged, harm
+from defi_risk.health.cascade.fate import Lane, Step, Traveller, fate, lanes_of
+from defi_risk.health.cascade.ledger import Ledger, Sums
 from defi_risk.health.distance import move_of
-from defi_risk.health.fate import Lane, Step, Traveller, fate, lanes_of
 from defi_risk.health.figures import Event
-from defi_risk.health.ledger import Ledger, Sums
 from defi_risk.health.normal import Normal
 from defi_risk.health.route import Route, Stage, market_route
 from defi_risk.health.settings import HealthSettings
@@ -59,15 +59,16 @@ def cascade(assessed: Sequence[Assessed], settings: HealthSettings) -> dict[str,
     return found
 
 
-def walk(assessed: Sequence[Assessed], route: Route, settings: HealthSettings) -> Walk:
-    """Walk a book along any route. Accounts that are dead today are liquidated at its start.
+def walk(assessed: Sequence[Assessed], route: Route, settings: HealthSettings, *, only: Container[AccountId] | None = None) -> Walk:
+    """Walk a book along any route. Accounts that are dead today are liquidated at its start. `only`: those that can die on this route,
+    where that is known; the others are not looked at.
 
     `move` of an event is the market's where the route runs along the market (for all venues or for some), with `next_account` and
     `next_move`: the account that the market, from there on, would liquidate first. On other routes `move` counts stages (0.5: half-way
     through the first shock, 1.5: half-way from there to the second), and there is no next.
     """
     book = _Book(assessed, settings)
-    events, finals = book.run(route)
+    events, finals = book.run(route, only)
     return Walk(events, finals, book.equity(route))
 
 
@@ -115,13 +116,15 @@ class _Book:
         self.assessed = assessed
         self.ledger = Ledger(assessed, settings)
 
-    def run(self, route: Route) -> tuple[tuple[Event, ...], dict[AccountId, Normal[float]]]:
+    def run(self, route: Route, only: Container[AccountId] | None = None) -> tuple[tuple[Event, ...], dict[AccountId, Normal[float]]]:
         """Every account alone, then all of them by their place on the route."""
         lanes = [lanes_of(stage, self.travellers) for stage in route]
         finals = {one.account.id: one.normal for one in self.assessed}
         queue = Corridors(self.assessed)
         steps: list[Step] = []
         for traveller in self.travellers:
+            if only is not None and traveller.one.account.id not in only:
+                continue
             met = fate(traveller, route, lanes)
             if met.stuck:
                 queue.forget(traveller.one.account.id)

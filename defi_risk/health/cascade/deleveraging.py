@@ -6,34 +6,31 @@ Auto-deleveraging takes a winning position away without a fee: its profit is set
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Literal
 
-from defi_risk.health import closing
 from defi_risk.health.account import Assessed
+from defi_risk.health.cascade import closing
 from defi_risk.health.distance import Ratios, Surplus, crossings, market
-from defi_risk.health.normal import Holding, Key, Normal
+from defi_risk.health.normal import Key, Normal
 from defi_risk.health.settings import HealthSettings
-from defi_risk.ids import AccountId, Factor
+from defi_risk.health.stress.altered import hedges
 from defi_risk.model import ONE
 
-_NOISE: Final = 1e-9
 _GONE: Final = Decimal(0)
 
 
 def deleveraged(assessed: Sequence[Assessed], settings: HealthSettings) -> tuple[Assessed, ...] | None:
     """The book without its hedging derivatives; None where it has none.
 
-    A hedge is a position opposite in sign to the net exposure of all other accounts to its factor. They are closed one after the other,
-    the largest first, as long as they hedge something. Figures of a changed account are those of its surplus; what concerns the venue's
-    integers or its initial limits is left as it was.
+    Figures of a changed account are those of its surplus; what concerns the venue's integers or its initial limits is left as it was.
     """
-    lost = _hedges(assessed, settings)
+    lost = hedges(assessed, settings)
     if not lost:
         return None
-    return tuple(_without(one, lost[one.account.id], settings) if one.account.id in lost else one for one in assessed)
+    return tuple(_without(one, lost[row], settings) if row in lost else one for row, one in enumerate(assessed))
 
 
 def harm(assessed: Sequence[Assessed], settings: HealthSettings) -> Literal["down", "up"]:
@@ -43,32 +40,9 @@ def harm(assessed: Sequence[Assessed], settings: HealthSettings) -> Literal["dow
     return "up" if gain < 0 else "down"
 
 
-def _hedges(assessed: Sequence[Assessed], settings: HealthSettings) -> dict[AccountId, set[int]]:
-    """The hedging positions of each account, by the identity of their holdings."""
-    own: dict[tuple[AccountId, Factor], float] = {}
-    total: dict[Factor, float] = {}
-    open_positions: list[tuple[float, AccountId, int, Holding[float]]] = []
-    for one in assessed:
-        account = one.account.id
-        for key, amount in one.normal.worth().items():
-            own[account, key.factor] = own.get((account, key.factor), 0.0) + amount
-            total[key.factor] = total.get(key.factor, 0.0) + amount
-        for index, (holding, _) in enumerate(closing.positions(one.normal)):
-            if not settings.stable(holding.key.factor):
-                open_positions.append((-abs(holding.value), account, index, holding))
-    lost: dict[AccountId, set[int]] = {}
-    for _, account, _, holding in sorted(open_positions, key=lambda item: item[:3]):
-        factor, size = holding.key.factor, holding.value
-        rest = total[factor] - own[account, factor]
-        if rest * size < 0 and abs(rest) > _NOISE * abs(size):
-            lost.setdefault(account, set()).add(id(holding))
-            total[factor] -= size
-            own[account, factor] -= size
-    return lost
-
-
-def _without(one: Assessed, lost: set[int], settings: HealthSettings) -> Assessed:
-    after = closing.shut(one.account, one.normal, _today, lambda holding: _GONE if id(holding) in lost else ONE, 0.0)
+def _without(one: Assessed, lost: Container[int], settings: HealthSettings) -> Assessed:
+    gone = {id(holding) for index, holding in enumerate(one.normal.holdings) if index in lost}
+    after = closing.shut(one.account, one.normal, _today, lambda holding: _GONE if id(holding) in gone else ONE, 0.0)
     return changed(one, after, settings)
 
 

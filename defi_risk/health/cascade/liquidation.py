@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, TypeAlias
 
-from defi_risk.health import closing
+from defi_risk.health.cascade import closing
+from defi_risk.health.cascade.holdings import Multipliers, assembled, at, requirement, revalued, tokens, worth
 from defi_risk.health.distance import CASH
-from defi_risk.health.holdings import Multipliers, assembled, at, requirement, revalued, tokens, worth
 from defi_risk.health.normal import Holding, Normal
 from defi_risk.ids import AssetId
 from defi_risk.model import ONE, Account, LiquidationRule, Role, Side

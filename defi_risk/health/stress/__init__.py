@@ -18,17 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from defi_risk.health.account import DOUBT, Assessed, assess
-from defi_risk.health.altered import altered, hedges
 from defi_risk.health.arrays import Array, Arrays
 from defi_risk.health.cascade import walk
-from defi_risk.health.deleveraging import changed
+from defi_risk.health.cascade.deleveraging import changed
 from defi_risk.health.distance import Surplus, crossing
 from defi_risk.health.figures import Event, Stress
 from defi_risk.health.normal import in_floats
 from defi_risk.health.route import Route, shock_route
-from defi_risk.health.scenarios import Scenario, Steps, space_of
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.shock import Shock
+from defi_risk.health.stress.altered import altered, hedges
+from defi_risk.health.stress.scenarios import Scenario, Steps, space_of
 from defi_risk.ids import Factor
 from defi_risk.model import Account, Role, Side, Tier
 
@@ -173,7 +173,8 @@ class _Book:
         book = list(self.assessed)
         for row, one in outcome.changed.items():
             book[row] = one if one.figures.liquidatable else changed(one, one.normal, self.settings)
-        found = walk(book, shock_route(*outcome.steps), self.settings)
+        only = frozenset(self.arrays.ids[row] for row in outcome.dies)
+        found = walk(book, shock_route(*outcome.steps), self.settings, only=only)
         return found.equity_usd, found.events
 
 

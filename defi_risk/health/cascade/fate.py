@@ -9,9 +9,9 @@ from math import inf
 from typing import Final, NamedTuple
 
 from defi_risk.health.account import Assessed
+from defi_risk.health.cascade.holdings import Multipliers, at, requirement
+from defi_risk.health.cascade.liquidation import Taken, liquidate
 from defi_risk.health.distance import Ramps, Ratios, Surplus, crossing, market
-from defi_risk.health.holdings import Multipliers, at, requirement
-from defi_risk.health.liquidation import Taken, liquidate
 from defi_risk.health.normal import Key, Normal
 from defi_risk.health.route import STILL, Route, Stage
 from defi_risk.health.settings import HealthSettings

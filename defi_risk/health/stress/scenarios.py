@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from defi_risk.book.scenario import BUILT_IN, ScenarioSettings
 from defi_risk.errors import UnknownName, UsageError
 from defi_risk.health.account import Assessed
-from defi_risk.health.altered import hedges
 from defi_risk.health.normal import Key
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.shock import Shock, Space
+from defi_risk.health.stress.altered import hedges
 from defi_risk.ids import USD, Factor, Peg
 from defi_risk.model import Role
 from defi_risk.text import shown
