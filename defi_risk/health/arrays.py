@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from defi_risk.health import bulk
 from defi_risk.health.account import Assessed
 from defi_risk.health.distance import CASH
 from defi_risk.health.normal import Form, Key, Ladder
@@ -112,6 +113,21 @@ class Arrays:
         found = points @ (self.weights - self.needs).T + self.credits
         for ladder in self.ladders:
             found[:, ladder.row] -= ladder.at(points)
+        return found
+
+    def deaths(self, points: Array) -> NDArray[np.int64]:
+        """At how many of the points (n x K) each account is below its line: many accounts times many scenarios, in little memory."""
+        found = np.zeros(len(self.ids), dtype=np.int64)
+        stepped = {ladder.row for ladder in self.ladders}
+        net = self.weights - self.needs
+        net[:, self.keys.index(CASH)] += self.credits
+        for strict in (True, False):
+            rows = [row for row in range(len(self.ids)) if self.strict[row] == strict and row not in stepped]
+            if rows:
+                found[rows] = bulk.count_below(net[rows], points, strict=strict)
+        for row in stepped:
+            surplus = points @ net[row] - sum(ladder.at(points) for ladder in self.ladders if ladder.row == row)
+            found[row] = np.count_nonzero(surplus < 0 if self.strict[row] else surplus <= 0)
         return found
 
     def equity(self, points: Array) -> Array:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, isclose, isfinite, nextafter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from defi_risk.health.normal import Form, Key, Ladder, Normal
 from defi_risk.health.settings import HealthSettings
@@ -115,13 +115,15 @@ def crossings(surplus: Surplus, ramps: Ramps) -> Ratios:
     if not stations and not surplus.ladders:
         line = _line(surplus.net, ramps)
         return Ratios(_root(line, 1.0, 0.0, surplus.strict, alive=True), _root(line, 1.0, inf, surplus.strict, alive=True))
-    return Ratios(_crossing(surplus, ramps, _between_all(stations, 1.0, 0.0)), _crossing(surplus, ramps, _between_all(stations, 1.0, inf)))
+    known: Known = {}
+    down = _crossing(surplus, ramps, _between_all(stations, 1.0, 0.0), known)
+    return Ratios(down, _crossing(surplus, ramps, _between_all(stations, 1.0, inf), known))
 
 
 def crossing(surplus: Surplus, ramps: Ramps, near: float, far: float) -> float | None:
     """The first ratio on the way from `near` to `far` at which an account that lives at `near` dies; None where it arrives alive."""
     surplus = _moving(surplus, ramps)
-    found = _crossing(surplus, ramps, _between_all(_stations(ramps), near, far))
+    found = _crossing(surplus, ramps, _between_all(_stations(ramps), near, far), {})
     return None if found is None or abs(found - near) > abs(far - near) else found
 
 
@@ -144,47 +146,73 @@ def _moving(surplus: Surplus, ramps: Ramps) -> Surplus:
         if any(ramps[key][1] for key in ladder.forms[0]):
             moving.append(ladder)
         else:
-            still += ladder.now()
+            still += _standing(ladder, ramps)
     if len(moving) == len(surplus.ladders):
         return surplus
     return Surplus({**surplus.net, CASH: surplus.net.get(CASH, 0.0) - still}, tuple(moving), surplus.strict)
 
 
-def _crossing(surplus: Surplus, ramps: Ramps, stations: list[float]) -> float | None:
+def _standing(ladder: Ladder[float], ramps: Ramps) -> float:
+    """The requirement of a position whose prices stand still on this path, though not always where they are today."""
+
+    def value(form: Form[float]) -> float:
+        return sum(amount * max(0.0, ramps[key][0]) for key, amount in form.items())
+
+    return value(ladder.forms[sum(value(gate) >= 0 for gate in ladder.gates)])
+
+
+class _Lines:
+    """A surplus on a part of a path where every multiplier is affine: lines of its forms, its ladders' rungs and their gates."""
+
+    __slots__ = ("forms", "gates", "net")
+
+    def __init__(self, surplus: Surplus, ramps: Ramps) -> None:
+        self.net = _line(surplus.net, ramps)
+        self.forms = [[_line(form, ramps) for form in ladder.forms] for ladder in surplus.ladders]
+        self.gates = [[_line(gate, ramps) for gate in ladder.gates] for ladder in surplus.ladders]
+
+
+Known: TypeAlias = dict[frozenset[Key], _Lines]
+"""Lines by what is worth nothing on that part of the path."""
+
+
+def _crossing(surplus: Surplus, ramps: Ramps, stations: list[float], known: Known) -> float | None:
     alive = True
     for near, far in pairwise(stations):
         inside = _between(near, far)
-        segment = {key: ramp if ramp[0] + ramp[1] * inside > 0 else _GONE for key, ramp in ramps.items()}
-        found = _in_segment(surplus, segment, near, far, alive=alive)
+        gone = frozenset(key for key, (a, b) in ramps.items() if a + b * inside <= 0)
+        lines = known.get(gone)
+        if lines is None:
+            lines = known[gone] = _Lines(surplus, {**ramps, **dict.fromkeys(gone, _GONE)} if gone else ramps)
+        found = _in_segment(lines, near, far, surplus.strict, alive=alive)
         if found is not None:
             return found
         alive = False
     return None
 
 
-def _in_segment(surplus: Surplus, ramps: Ramps, near: float, far: float, *, alive: bool) -> float | None:
+def _in_segment(lines: _Lines, near: float, far: float, strict: bool, *, alive: bool) -> float | None:
     """The first crossing between two stations, where every multiplier is affine."""
-    net = _line(surplus.net, ramps)
-    if not surplus.ladders:
-        return _root(net, near, far, surplus.strict, alive=alive)
-    forms = [[_line(form, ramps) for form in ladder.forms] for ladder in surplus.ladders]
+    net, forms = lines.net, lines.forms
+    if not forms:
+        return _root(net, near, far, strict, alive=alive)
     held: list[int] = []
     cuts: list[tuple[float, int, int]] = []
-    for which, ladder in enumerate(surplus.ladders):
-        rung, passed = _rungs([_line(gate, ramps) for gate in ladder.gates], near, far)
+    for which, gates in enumerate(lines.gates):
+        rung, passed = _rungs(gates, near, far)
         held.append(rung)
         cuts += [(at, which, step) for at, step in passed]
     cuts.sort(reverse=far < near)
-    total = _less(net, (lines[rung] for lines, rung in zip(forms, held, strict=True)))
+    total = _less(net, (rungs[rung] for rungs, rung in zip(forms, held, strict=True)))
     for (start, which, step), (stop, _, _) in pairwise([(near, 0, 0), *cuts, (far, 0, 0)]):
         if step:
             left = forms[which][held[which]]
             held[which] += step
             total = _swap(total, left, forms[which][held[which]])
-        if _root(total, start, stop, surplus.strict, alive=alive) is not None:
+        if _root(total, start, stop, strict, alive=alive) is not None:
             # what swapping lost to rounding is made good before the answer is given
-            total = _less(net, (lines[rung] for lines, rung in zip(forms, held, strict=True)))
-            found = _root(total, start, stop, surplus.strict, alive=alive)
+            total = _less(net, (rungs[rung] for rungs, rung in zip(forms, held, strict=True)))
+            found = _root(total, start, stop, strict, alive=alive)
             if found is not None:
                 return found
         alive = False

@@ -1,6 +1,6 @@
 """The health engine on a large book: `python -m tests.load.engine [--accounts 200] [--legs 10] [--rounds 7]`. Asserts nothing about time.
 
-Half of the accounts are loans, half margin accounts with maintenance brackets; one in four has a pegged token. The whole picture is
+Half of the accounts are loans, half margin accounts with maintenance brackets, at 12 venues; one in four has a pegged token. All of it is
 every figure, the joint boundary, the built-in stresses with as many of the user's own as make 20, and the cascade on six paths; the grid
 is B and H of every account at 21 x 21 points.
 """
@@ -31,6 +31,7 @@ from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, collateral, debt
 
 PRICES = {ETH: 3000, BTC: 60_000, SOL: 150, **{Factor(f"F{index}"): 10 * (index + 1) for index in range(12)}}
 STRESSES = 20
+VENUES = 12
 POINTS = 21
 
 
@@ -73,7 +74,7 @@ def _loan(random: np.random.Generator, index: int, legs: int) -> Account:
     held = [_held(random, peg=index % 4 == 1 and place == 0) for place in range(legs - 3)]
     room = sum(float(leg.amount.decimal()) * float(leg.price.value.decimal()) for leg in held if leg.price) * 0.8 / random.uniform(1.02, 3)
     owed = [debt(coin, round(room * share, 2)) for coin, share in ((USDC, 0.6), (USDT, 0.3))]
-    return loan(*held, *owed, debt(ETH, round(room * 0.1 / 3000, 6), 3000), name=f"loan-{index}")
+    return loan(*held, *owed, debt(ETH, round(room * 0.1 / 3000, 6), 3000), name=f"loan-{index}", venue=f"venue {index % VENUES}")
 
 
 def _held(random: np.random.Generator, *, peg: bool) -> Leg:
@@ -90,7 +91,13 @@ def _margin(random: np.random.Generator, index: int, legs: int) -> Account:
         size = round(random.normal(0, 20_000) / PRICES[factor], 6) or 1
         tiers = [(0, "0.004", 0), (10_000, "0.01", 60), (50_000, "0.025", 810)]
         positions.append(position(factor, size, PRICES[factor], maintenance=tiers, initial="0.05", fee="0.0005"))
-    return perp(margin(USDC, round(random.uniform(20_000, 100_000), 2)), margin(ETH, 3, 3000, "0.95"), *positions, name=f"perp-{index}")
+    return perp(
+        margin(USDC, round(random.uniform(20_000, 100_000), 2)),
+        margin(ETH, 3, 3000, "0.95"),
+        *positions,
+        name=f"perp-{index}",
+        venue=f"venue {index % VENUES}",
+    )
 
 
 def _own(index: int) -> Scenario:

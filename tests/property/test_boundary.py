@@ -95,3 +95,12 @@ def test_arrays_say_what_the_closed_forms_say(accounts: list[Account]) -> None:
         assert abs(arrays.requirement(today)[0, row] - requirement) < 1e-12 * gross
         if not one.figures.liquidatable and abs(weighted - requirement) > 1e-9 * gross:
             assert not dead(arrays.surplus(today), arrays.requirement(today), arrays.strict)[0, row]
+
+
+@examples(60)
+@given(books(), st.integers(0, 2**32 - 1))
+def test_deaths_are_counted_as_they_are_told_one_by_one(accounts: list[Account], seed: int) -> None:
+    arrays = Arrays.of([assess(account, SETTINGS, {}) for account in accounts])
+    points = arrays.points(np.random.default_rng(seed).lognormal(0.0, 0.4, (300, len(arrays.axes))))
+    told = np.where(arrays.strict, arrays.surplus(points) < 0, arrays.surplus(points) <= 0)
+    assert list(arrays.deaths(points)) == list(told.sum(axis=0))
