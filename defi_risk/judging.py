@@ -51,7 +51,7 @@ def judge(
     the two factors to draw the joint boundary over; `chance` a simulation to run; `since` an earlier snapshot, to tell which parameters
     changed. Raises `UsageError` for what cannot be done as asked.
     """
-    settings = replace(health_settings(found.book), history=_with_pegs(found))
+    settings = model_settings(found)
     asked = Asked(
         scenarios=tuple(Scenario.of(one) for one in scenarios),
         days=_days(settings.history, replays),
@@ -73,6 +73,11 @@ def judge(
     )
     taken = snapshot.build(found.book.name, found.accounts, picture.figures, raised, found.reports, datetime.now(UTC), found.quotes)
     return Judged(taken, picture, settings)
+
+
+def model_settings(found: Gathered) -> HealthSettings:
+    """The settings of what was gathered, its price history among them."""
+    return replace(health_settings(found.book), history=_with_pegs(found))
 
 
 def health_settings(book: Book) -> HealthSettings:
@@ -116,7 +121,7 @@ def rescue(found: Gathered, targets: Sequence[float], budget: float | None = Non
     """The cheapest plan after which what was gathered survives market moves, or the best use of a budget. Raises `UsageError`."""
     from defi_risk.health.plan import plan
 
-    settings = replace(health_settings(found.book), history=_with_pegs(found))
+    settings = model_settings(found)
     return plan(found.accounts, settings, found.quotes, targets, budget)
 
 

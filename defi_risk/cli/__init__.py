@@ -25,9 +25,10 @@ COMPLETE: Final = "_DEFI_RISK_COMPLETE"
 INTERRUPTED: Final = 130
 COMMANDS: Final = {
     "scan": "Read wallets and a book into one health picture.",
-    "explain": "Tell why health changed between two snapshots.",
     "stress": "Show what scenarios liquidate, and what goes in which order.",
     "plan": "Find the cheapest way to survive a market move.",
+    "whatif": "Show the book's health if accounts were arranged otherwise.",
+    "explain": "Tell why health changed between two snapshots.",
     "demo": "Show the picture of the book that comes with the package.",
     "markets": "List the adapters and markets known, by chain.",
     "doctor": "Check installation, configuration and nodes.",

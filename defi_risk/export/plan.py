@@ -33,10 +33,8 @@ def _parts(plan: RescuePlan) -> Iterator[RenderableType]:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     style = "bold green" if plan.feasible else "bold red"
-    grid.add_row(
-        Text("unified health", style="bold"), Text(f"{_uhf(plan.before)} → {_uhf(plan.after)}", style=style).append(_verdict(plan))
-    )
-    grid.add_row(Text("corridor"), Text(f"{_corridor(plan.before)} → {_corridor(plan.after)}"))
+    grid.add_row(Text("unified health", style="bold"), Text(f"{uhf(plan.before)} → {uhf(plan.after)}", style=style).append(_verdict(plan)))
+    grid.add_row(Text("corridor"), Text(f"{corridor(plan.before)} → {corridor(plan.after)}"))
     money = f"{dollars(plan.outside_capital_usd)} from outside, {dollars(plan.moved_usd)} moved"
     grid.add_row(Text("cost"), Text(money))
     yield grid
@@ -53,12 +51,14 @@ def _parts(plan: RescuePlan) -> Iterator[RenderableType]:
     yield Text("next: act yourself at the venues; nothing here can move money", style=_DIM)
 
 
-def _uhf(book: BookHealth) -> str:
+def uhf(book: BookHealth) -> str:
+    """The unified health in words, as a bound where it is one."""
     number = INFINITE if book.uhf is None else ratio(book.uhf)
     return number if book.bound == "exact" else f"at most {number}"
 
 
-def _corridor(book: BookHealth) -> str:
+def corridor(book: BookHealth) -> str:
+    """The market moves that liquidate nothing, in words."""
     low, high = book.corridor
     return "unlimited" if low is None and high is None else f"{percent(low)} … {percent(high)}"
 

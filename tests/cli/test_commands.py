@@ -44,7 +44,7 @@ def test_version() -> None:
     ("args", "says"),
     [
         (["skan"], "error: unknown command 'skan' - did you mean 'scan'?"),
-        (["zzzzzz"], "error: unknown command 'zzzzzz' - known: completion, demo, doctor, explain, markets, plan, scan, stress"),
+        (["zzzzzz"], "error: unknown command 'zzzzzz' - known: completion, demo, doctor, explain, markets, plan, scan, stress, whatif"),
         (["--verbose", "scan"], "error: no such option '--verbose'"),
         (["scan", "--blok", "1"], "--block"),
         (["scan", "--block"], "error: option '--block' requires an argument"),

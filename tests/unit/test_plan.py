@@ -277,6 +277,14 @@ def test_closing_an_inverse_contract_pays_in_its_coin() -> None:
     assert float(after.legs[0].amount) == pytest.approx(0.5 + float(realised), abs=1e-12)
 
 
+def test_coins_that_closing_pays_count_at_the_price_of_the_margin() -> None:
+    short = position(ETH, -210_000, "3001.5", entry=3537, quote=USDT, contract=Contract.INVERSE, maintenance="0.002")
+    book = [perp(margin(ETH, "0.00127", 3000, "0.6766"), short)]
+    made = ask(book, 1.79)
+    assert made.feasible
+    assert made.after.corridor[1] == pytest.approx(1.79, abs=1e-6)
+
+
 def test_closing_climbs_down_the_brackets() -> None:
     tiers = [(0, "0.01", 0), (20_000, "0.05", 800)]
     book = [perp(margin(USDC, 3_000), position(ETH, -10, 3000, maintenance=tiers))]

@@ -202,7 +202,7 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
     )
     settled = None if into is None else stand.one.normal.holdings[into]
     gain = sum(holding.worth.values())
-    cash = gain - _fee(stand, holding)
+    cash = (gain - _fee(stand, holding)) * _settling(stand, holding, settled)
     weight, initial = (1.0, 1.0) if settled is None or cash < 0 else (settled.weight, settled.initial_weight)
     net = {key: -amount / size for key, amount in holding.worth.items()}
     for key, amount in holding.needs.items():
@@ -223,6 +223,15 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
         into=into,
         rungs=holding.ladder,
     )
+
+
+def _settling(stand: Stand, holding: Holding[float], settled: Holding[float] | None) -> float:
+    """What the coin that a position settles in is worth as margin, over what it is worth at the position's own mark."""
+    position = holding.leg.position
+    if position is None or settled is None:
+        return 1.0
+    quote = stand.one.normal.quotes[Key(position.quote, position.quote_peg)]
+    return settled.price / (quote if position.contract is Contract.LINEAR else holding.price * quote)
 
 
 def _with_quotes(stand: Stand, quotes: Mapping[Factor, float]) -> Mapping[Factor, float]:

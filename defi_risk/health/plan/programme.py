@@ -54,7 +54,7 @@ class _Rows:
 
 @dataclass(slots=True)
 class Programme:
-    """The programme of one problem; `solve` may be asked for many ways.
+    """The programme of one problem, for as many ways as are asked for.
 
     `hair` is how much of an account's gross every surplus is kept above zero. `lenient`: an account that its venue calls alive a hair
     below the line keeps that credit; without, it has to be lifted.

@@ -1,0 +1,138 @@
+"""`defi-risk whatif`: the book's health if accounts were arranged otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Unpack
+
+import click
+
+from defi_risk.cli import Session
+from defi_risk.cli.options import VERBOSITY, combined
+from defi_risk.cli.reading import Reading, gathered, reading
+from defi_risk.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from defi_risk.gathering import Gathered
+    from defi_risk.model import Account
+    from defi_risk.snapshot.considered import Considered
+
+_DAYS: Final = re.compile(r"\d{1,5}(?:\.\d{1,6})?", re.ASCII)
+_SHARE: Final = re.compile(r"(\d{1,2}(?:\.\d{1,6})?) ?%", re.ASCII)
+RANGE: Final = 0.15
+HOW: Final = "one of --isolate ACCOUNT, --merge ACCOUNT --merge ACCOUNT, --sweep ACCOUNT=30, --grid ACCOUNT"
+
+
+@click.command(name="whatif")
+@click.argument("wallets", nargs=-1, metavar="[WALLET...]")
+@click.option("--isolate", metavar="ACCOUNT", help="Give every position of a cross account margin of its own.")
+@click.option("--merge", multiple=True, metavar="ACCOUNT", help="Let accounts of one venue share their margin; name two or more.")
+@click.option("--sweep", metavar="ACCOUNT=DAYS", help="Leave so many days of funding at today's rates in the account.")
+@click.option("--grid", metavar="ACCOUNT[=15%]", help="Margin by the worst of a grid of prices, beside the sum of its positions.")
+@combined(reading)
+@click.option("--format", "form", type=click.Choice(("table", "json")), help="Form of the result; default table, or what -o ends with.")
+@click.option("-o", "--output", metavar="PATH", help="Write to a file.")
+@VERBOSITY
+@click.pass_obj
+def whatif(
+    session: Session,
+    wallets: tuple[str, ...],
+    isolate: str | None,
+    merge: tuple[str, ...],
+    sweep: str | None,
+    grid: str | None,
+    form: str | None,
+    output: str | None,
+    **options: Unpack[Reading],
+) -> int:
+    """Show the book's health if accounts were arranged otherwise.
+
+    ACCOUNT is an id as snapshots write it, or the name of a [[manual]] account. Nothing is carried out.
+
+    \b
+    Example:
+      defi-risk whatif demo --sweep perp-short=30
+      defi-risk whatif demo --grid perp-short
+      defi-risk whatif --book desk.toml --isolate binance-main
+    """
+    from defi_risk.cli.output import planned
+
+    target = planned(form, output)
+    if target.folder is not None or target.form not in ("table", "json"):
+        raise UsageError(f"-o {output!r} is neither a text nor a JSON file", hint="-o whatif.json, or -o whatif.txt")
+    if sum(map(bool, (isolate, merge, sweep, grid))) != 1:
+        raise UsageError("ask for one change at a time", hint=HOW)
+    asked = _Asked(isolate, merge, *_swept(sweep), *_ranged(grid))
+    found = gathered(session, wallets, "whatif", options)
+    from defi_risk.cli.writing import text, to_file, to_stdout, to_terminal
+    from defi_risk.export import considered
+
+    result = asked.answer(found)
+    if target.form == "table" and target.file is None:
+        to_terminal(lambda: considered.show(result))
+    else:
+        content = result.to_json(2) + "\n" if target.form == "json" else considered.as_text(result)
+        if target.file is None:
+            to_stdout(text(content))
+        else:
+            to_file(target.file, text(content), session)
+    return 3 if found.partial or any(not account.known for account in found.accounts) else 0
+
+
+class _Asked:
+    """One change, parsed but not yet looked up in a book."""
+
+    def __init__(self, isolate: str | None, merge: Sequence[str], sweep: str | None, days: float, grid: str | None, reach: float) -> None:
+        self.isolate, self.merge, self.sweep, self.days, self.grid, self.reach = isolate, merge, sweep, days, grid, reach
+
+    def answer(self, found: Gathered) -> Considered:
+        """The book before and after. Raises `UsageError`."""
+        from defi_risk import health
+        from defi_risk.health import whatif as change
+        from defi_risk.judging import model_settings
+        from defi_risk.snapshot import considered
+
+        settings, quotes, book = model_settings(found), found.quotes, found.accounts
+        if self.grid is not None:
+            one = _find(book, self.grid)
+            margin = change.grid_margin(one, self.reach, quotes=quotes)
+            return considered.gridded(health.run(book, settings, quotes=quotes, partial=found.partial), one.id, margin)
+        if self.isolate is not None:
+            one = _find(book, self.isolate)
+            replaced = {one.id: change.isolated(one, quotes)}
+            return considered.changed("isolate", change.compare(book, replaced, settings, quotes), [one.id])
+        if self.sweep is not None:
+            one = _find(book, self.sweep)
+            swept = change.sweep_funding(one, self.days, quotes)
+            return considered.changed("sweep", change.compare(book, {one.id: (swept,)}, settings, quotes), [one.id])
+        several = [_find(book, name) for name in self.merge]
+        merged = change.cross(several)
+        parts = {one.id: (merged,) if number == 0 else () for number, one in enumerate(several)}
+        return considered.changed("merge", change.compare(book, parts, settings, quotes), [one.id for one in several])
+
+
+def _find(accounts: Sequence[Account], name: str) -> Account:
+    for account in accounts:
+        if name in (account.id, account.id.removeprefix("manual:")):
+            return account
+    raise UnknownName("account", name, tuple(account.id.removeprefix("manual:") for account in accounts))
+
+
+def _swept(text: str | None) -> tuple[str | None, float]:
+    if text is None:
+        return None, 0.0
+    name, _, days = text.rpartition("=")
+    if not name or not _DAYS.fullmatch(days):
+        raise UsageError(f"--sweep {text!r} is not ACCOUNT=DAYS", hint="--sweep perp-short=30")
+    return name, float(days)
+
+
+def _ranged(text: str | None) -> tuple[str | None, float]:
+    if text is None:
+        return None, RANGE
+    name, equals, share = text.rpartition("=")
+    match = _SHARE.fullmatch(share) if equals else None
+    if equals and (not name or match is None):
+        raise UsageError(f"--grid {text!r} is not ACCOUNT=RANGE", hint="--grid perp-short=15%")
+    return (name, float(match[1]) / 100.0) if match else (text, RANGE)
