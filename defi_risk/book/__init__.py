@@ -6,13 +6,10 @@ where one was mistyped. References to secrets are resolved here; their values li
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Container
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
 
+from defi_risk.book.document import read_document, read_text
 from defi_risk.book.lines import Lines
 from defi_risk.book.model import (
     Book,
@@ -31,7 +28,6 @@ from defi_risk.book.model import (
 )
 from defi_risk.book.sections import read_book
 from defi_risk.book.table import Source
-from defi_risk.errors import BookError
 
 __all__ = [
     "Book",
@@ -51,52 +47,13 @@ __all__ = [
     "parse",
 ]
 
-LARGEST: Final = 1_048_576
-_WHERE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-
 
 def load(path: str | Path, *, overridden: Container[str] = ()) -> Book:
     """The book in a TOML file. The nodes of `overridden` chains are given otherwise: their `rpc` references are not followed."""
-    file = str(path)
-    try:
-        with Path(path).expanduser().open("rb") as stream:
-            data = stream.read(LARGEST + 1)
-    except OSError as error:
-        raise BookError(f"cannot be read: {error.strerror}", file=file) from None
-    except ValueError:
-        raise BookError("the name of a book cannot hold a NUL character") from None
-    if len(data) > LARGEST:
-        raise BookError("is larger than 1 MiB", file=file, hint="is this a book?")
-    return parse(_decoded(data, file), file, overridden=overridden)
+    return parse(read_text(path, "book"), str(path), overridden=overridden)
 
 
 def parse(text: str, file: str = "", *, overridden: Container[str] = ()) -> Book:
     """The book in a TOML text; `file` stands in messages, names a book without name and is where relative paths start."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    document = _document(text, file)
+    text, document = read_document(text, file)
     return read_book(Source(file, Lines(text)), document, overridden)
-
-
-def _decoded(data: bytes, file: str) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise BookError("is UTF-16 text", file=file, hint="save it as UTF-8")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise BookError("is not UTF-8 text", file=file, line=line, hint="save it as UTF-8") from None
-
-
-def _document(text: str, file: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        found = _WHERE.search(str(error))
-        what = _WHERE.sub("", str(error))
-        line = int(found[1]) if found and found[1] else text.count("\n") + 1
-        column = f" (column {found[2]})" if found and found[2] else ""
-        raise BookError(f"malformed TOML: {what}{column}", file=file, line=line) from None
-    except RecursionError:
-        raise BookError("malformed TOML: nested too deeply", file=file) from None
-    except (ValueError, ArithmeticError):
-        raise BookError("malformed TOML: a number has too many digits", file=file) from None

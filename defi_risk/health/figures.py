@@ -220,7 +220,10 @@ class Chance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """All figures of a book: known accounts by id, the book's own, its exposures by factor, and what was asked for beyond that."""
+    """All figures of a book: known accounts by id, the book's own, its exposures by factor, and what was asked for beyond that.
+
+    `notes` say what was left out, and why.
+    """
 
     accounts: dict[AccountId, AccountFigures]
     book: BookFigures
@@ -229,3 +232,4 @@ class Figures:
     cascade: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
     boundary: Boundary | None = None
     chance: Chance | None = None
+    notes: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ from defi_risk.ids import Factor
 from defi_risk.model import Account
 
 MOST_WALKED: Final = 2_000
-"""A book of more accounts (a bulk scan of other people's wallets) has its present figures only: no stress and no cascade."""
+"""A book of more accounts (a bulk scan of other people's wallets) has its present figures only: a note says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,10 @@ def _missing(distances: Sequence[SigmaDistance]) -> tuple[str, ...]:
 def _beyond(
     figures: Figures, assessed: Sequence[Assessed], arrays: Arrays, covered: Covariance, settings: HealthSettings, asked: Asked
 ) -> Figures:
-    if asked.walk and len(assessed) <= MOST_WALKED:
+    if asked.walk and len(assessed) > MOST_WALKED:
+        note = f"stresses and cascades are left out: {len(assessed):,} accounts are more than {MOST_WALKED:,}"
+        figures = replace(figures, notes=(note,))
+    elif asked.walk:
         scenarios = (*built_in(assessed, settings, asked.days), *asked.scenarios)
         figures = replace(
             figures,

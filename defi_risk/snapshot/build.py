@@ -93,6 +93,7 @@ def build(
         boundary=None if figures.boundary is None else converted.boundary(figures.boundary),
         stress=tuple(converted.stress(one) for one in figures.stress),
         cascade={path: tuple(converted.event(one) for one in events) for path, events in figures.cascade.items()},
+        notes=tuple(_text(note) for note in figures.notes),
         chance=UNSET if figures.chance is None else converted.chance(figures.chance),
     )
 

@@ -263,7 +263,8 @@ class Flag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One frozen reading of a book: sources, accounts, figures and flags.
 
-    `boundary` is null where the book depends on fewer than two factors; `stress` and `cascade` are computed from the known accounts.
+    `boundary` is null where the book depends on fewer than two factors; `stress` and `cascade` are computed from the known accounts;
+    `notes` say what was left out of the figures, and why.
     """
 
     schema: Literal["defi-risk/snapshot/1"]
@@ -279,6 +280,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     boundary: Boundary | None
     stress: tuple[Stress, ...]
     cascade: dict[str, tuple[Event, ...]]
+    notes: tuple[str, ...]
     chance: Chance | UnsetType = UNSET
 
     @property

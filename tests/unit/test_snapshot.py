@@ -25,7 +25,7 @@ from tests.pictures import BROKEN, READ, TIME, WALLET, hedge, picture, unknown
 
 TOP = {
     "schema", "version", "book", "taken_at", "partial", "sources", "accounts", "book_health", "exposures", "flags", "boundary", "stress",
-    "cascade",
+    "cascade", "notes",
 }  # fmt: skip
 ACCOUNT = {
     "id", "owner", "side", "venue", "market", "chain", "mode", "status", "reason", "equity_usd", "collateral_usd", "debt_usd",
