@@ -9,6 +9,7 @@ from defi_risk.book.model import ONE, ZERO, ManualDebt, ManualHolding, ManualPos
 from defi_risk.book.table import Table
 from defi_risk.ids import USD, Factor, Peg
 from defi_risk.model import Basis, Contract, Side, Tier
+from defi_risk.units import EXACT
 
 ACCOUNT: Final = (
     "name", "side", "liquidation", "close_factor", "bonus", "remainder", "supply_apr", "collateral", "debt", "position",
@@ -109,6 +110,9 @@ def _tiers(table: Table) -> tuple[Tier, ...]:
             raise table.source.fault((*row.where, 1), f"rate {rate} is out of range", "0 ... 1")
         if floor != 0 if not tiers else floor <= tiers[-1].floor:
             raise table.source.fault((*row.where, 0), f"floor {floor} is out of order", "floors start at 0 and rise")
+        if deduction > EXACT.multiply(floor, rate):
+            hint = "a deduction is at most floor x rate, or nothing would be required at the floor"
+            raise table.source.fault((*row.where, 2), f"deduction {deduction} is out of range", hint)
         tiers.append(Tier(floor, rate, deduction))
     if not tiers:
         table.fail("tiers", "is empty")

@@ -150,7 +150,7 @@ def _scenario(table: Table, raw: Mapping[str, Any]) -> ScenarioSettings:
     steps = tuple(_moves(part, values) for part, values in (*parts, *later))
     scenario = ScenarioSettings(
         id=name,
-        title=table.text("title", "; then ".join(map(in_words, steps)) or name),
+        title=table.text("title", "; then ".join(in_words(step) or "as today" for step in steps) or name),
         steps=steps,
         margin_rates=table.number("margin_rates", high=100, above=0) if "margin_rates" in table else Decimal(1),
         funding_8h=_funding(table, raw),

@@ -20,7 +20,7 @@ from defi_risk.book.model import (
     PlanSettings,
 )
 from defi_risk.book.table import Source, Table, nearest
-from defi_risk.book.thresholds import CODES, read_thresholds
+from defi_risk.book.thresholds import read_thresholds
 from defi_risk.errors import AddressError, UnknownName
 from defi_risk.ids import ChainId, Factor, Peg, parse_address
 from defi_risk.model import FactorRef
@@ -56,7 +56,7 @@ def read_book(source: Source, document: dict[str, Any], overridden: Container[st
         plan=_plan(root.table("plan", ("buffer", "latency"))),
         factors=_factors(root.table("factors", None)),
         betas=_numbers(root.table("betas", None), -100, 100),
-        thresholds=read_thresholds(root.table("thresholds", CODES)),
+        thresholds=read_thresholds(root.table("thresholds", None)),
         links=_links(root, manual, exchanges),
         alerts=root.table("alerts", ("urls",)).secrets("urls"),
     )

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from defi_risk.book.model import Thresholds
 from defi_risk.book.table import Row, Table
+from defi_risk.text import shown
 
 
 class _Line(NamedTuple):
@@ -83,6 +84,10 @@ _ORDERS: Final = (
 
 def read_thresholds(table: Table) -> Thresholds:
     """The lines of a book. Raises `BookError` for an unknown code or key, a number out of range, and lines that contradict each other."""
+    for key in table:
+        if key not in CODES and key.lower() in CODES:
+            table.fail(key, f"unknown key {shown(key, 60)!r}", f"did you mean {key.lower()!r}? codes stand here in lower case")
+    table = table.strict(CODES)
     given: dict[str, Decimal] = {code: table.number(code, line.low, line.high) for code, line in _SINGLE.items() if code in table}
     found = {_SINGLE[code].field: number for code, number in given.items()}
     for code, lines in _TABLES.items():

@@ -118,6 +118,8 @@ def _tell(snapshot: Snapshot, target: Target, session: Session) -> None:
     failed = [source for source in snapshot.sources if source.status == "failed"]
     for source in failed:
         warn(f"error: {source.id}: {source.error or 'failed'}")
+    for note in snapshot.notes:
+        warn(f"note: {note}")
     unknown = [account for account in snapshot.accounts if account.status == "unknown"]
     if target.form != "table" or target.file or target.folder:
         for account in unknown[:_LIMIT]:

@@ -8,13 +8,18 @@ from typing import Final, Unpack
 import click
 
 from defi_risk.cli import Session
+from defi_risk.cli.lacking import lacking
 from defi_risk.cli.options import VERBOSITY, combined
 from defi_risk.cli.reading import Reading, gathered, reading
 from defi_risk.errors import UsageError
+from defi_risk.text import shown
 
-_MOVE: Final = re.compile(r"([+-]?\d{1,7}(?:\.\d{1,9})?) ?(%?)", re.ASCII)
+_MOVE: Final = re.compile(r"([+-]?)(\d{1,7}(?:\.\d{1,9})?) ?(%?)", re.ASCII)
 _USD: Final = re.compile(r"\$?(\d{1,15}(?:\.\d{1,9})?)", re.ASCII)
-ALL_OF_IT: Final = -1.0
+LOWEST: Final = -1.0
+HIGHEST: Final = 1e4
+HIGHEST_PLAIN: Final = 1.0
+"""A move from here on must be written in per cent."""
 
 
 @click.command(name="plan", context_settings={"ignore_unknown_options": False})
@@ -57,6 +62,7 @@ def plan(
     if not targets and most is None:
         raise UsageError("nothing is asked of the plan", hint="--survive -30%, --survive +40% or --budget 5000")
     found = gathered(session, wallets, "plan", options)
+    code = lacking(found, "plan")
     from defi_risk.cli.writing import text, to_file, to_stdout, to_terminal
     from defi_risk.judging import rescue
     from defi_risk.snapshot.planned import rescue_plan
@@ -74,25 +80,28 @@ def plan(
             to_stdout(text(content))
         else:
             to_file(target.file, text(content), session)
-    return _told(found.partial or any(not account.known for account in found.accounts), session)
-
-
-def _told(partial: bool, session: Session) -> int:
-    if partial:
-        session.say("warning: a source failed or an account is unknown: the plan knows nothing of it")
-    return 3 if partial else 0
+    return code
 
 
 def _move(text: str) -> float:
     match = _MOVE.fullmatch(text.strip())
-    value = float(match[1]) / (100.0 if match[2] else 1.0) if match else 0.0
-    if match is None or not match[1].startswith(("+", "-")) or not ALL_OF_IT < value <= 1e4 or value == 0:
-        raise UsageError(f"--survive {text!r} is not a market move", hint="-30% for a fall, +40% for a rise")
+    if match is None:
+        raise UsageError(f"--survive {shown(text, 40)!r} is not a market move", hint="-30% for a fall, +40% for a rise")
+    sign, digits, percent = match.groups()
+    if not sign:
+        raise UsageError(
+            f"--survive {shown(text, 40)!r} has no sign", hint=f"a fall is -{digits}{percent or '%'}, a rise +{digits}{percent or '%'}"
+        )
+    value = float(sign + digits) / (100.0 if percent else 1.0)
+    if not percent and abs(value) >= HIGHEST_PLAIN:  # 40 for 40 % is the likelier meaning
+        raise UsageError(f"--survive {shown(text, 40)!r} is a move by {value:+,.0%}", hint=f"write {sign}{digits}% if per cent are meant")
+    if value == 0 or not LOWEST < value <= HIGHEST:
+        raise UsageError(f"--survive {shown(text, 40)!r} is out of range", hint="a fall above -100%, a rise up to +1000000%")
     return value
 
 
 def _usd(text: str) -> float:
     match = _USD.fullmatch(text.strip().replace(",", "").replace("_", ""))
     if match is None:
-        raise UsageError(f"--budget {text!r} is not a sum in USD", hint="--budget 10000, or 0 for transfers only")
+        raise UsageError(f"--budget {shown(text, 40)!r} is not a sum in USD", hint="--budget 10000, or 0 for transfers only")
     return float(match[1])

@@ -58,8 +58,11 @@ def scan(
     before = None
     if since is not None:
         from defi_risk.snapshot import load
+        from defi_risk.snapshot.restore import restore
 
         before = load(since)
+        for account in before.accounts:
+            restore(account)  # one that cannot be is told before anything is read
     found = gathered(session, wallets, "scan", options)
     from defi_risk.health import ChanceAsked
     from defi_risk.judging import judge

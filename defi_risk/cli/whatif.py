@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final, Unpack
 import click
 
 from defi_risk.cli import Session
+from defi_risk.cli.lacking import lacking
 from defi_risk.cli.options import VERBOSITY, combined
 from defi_risk.cli.reading import Reading, gathered, reading
 from defi_risk.errors import UnknownName, UsageError
+from defi_risk.text import shown
 
 if TYPE_CHECKING:
     from defi_risk.gathering import Gathered
@@ -65,6 +67,7 @@ def whatif(
         raise UsageError("ask for one change at a time", hint=HOW)
     asked = _Asked(isolate, merge, *_swept(sweep), *_ranged(grid))
     found = gathered(session, wallets, "whatif", options)
+    code = lacking(found, "what-if")
     from defi_risk.cli.writing import text, to_file, to_stdout, to_terminal
     from defi_risk.export import considered
 
@@ -77,7 +80,7 @@ def whatif(
             to_stdout(text(content))
         else:
             to_file(target.file, text(content), session)
-    return 3 if found.partial or any(not account.known for account in found.accounts) else 0
+    return code
 
 
 class _Asked:
@@ -101,15 +104,17 @@ class _Asked:
         if self.isolate is not None:
             one = _find(book, self.isolate)
             replaced = {one.id: change.isolated(one, quotes)}
-            return considered.changed("isolate", change.compare(book, replaced, settings, quotes), [one.id])
+            return considered.changed("isolate", change.compare(book, replaced, settings, quotes, partial=found.partial), [one.id])
         if self.sweep is not None:
             one = _find(book, self.sweep)
             swept = change.sweep_funding(one, self.days, quotes)
-            return considered.changed("sweep", change.compare(book, {one.id: (swept,)}, settings, quotes), [one.id])
+            return considered.changed("sweep", change.compare(book, {one.id: (swept,)}, settings, quotes, partial=found.partial), [one.id])
         several = [_find(book, name) for name in self.merge]
         merged = change.cross(several)
         parts = {one.id: (merged,) if number == 0 else () for number, one in enumerate(several)}
-        return considered.changed("merge", change.compare(book, parts, settings, quotes), [one.id for one in several])
+        return considered.changed(
+            "merge", change.compare(book, parts, settings, quotes, partial=found.partial), [one.id for one in several]
+        )
 
 
 def _find(accounts: Sequence[Account], name: str) -> Account:
@@ -124,7 +129,7 @@ def _swept(text: str | None) -> tuple[str | None, float]:
         return None, 0.0
     name, _, days = text.rpartition("=")
     if not name or not _DAYS.fullmatch(days):
-        raise UsageError(f"--sweep {text!r} is not ACCOUNT=DAYS", hint="--sweep perp-short=30")
+        raise UsageError(f"--sweep {shown(text, 60)!r} is not ACCOUNT=DAYS", hint="--sweep perp-short=30")
     return name, float(days)
 
 
@@ -134,5 +139,5 @@ def _ranged(text: str | None) -> tuple[str | None, float]:
     name, equals, share = text.rpartition("=")
     match = _SHARE.fullmatch(share) if equals else None
     if equals and (not name or match is None):
-        raise UsageError(f"--grid {text!r} is not ACCOUNT=RANGE", hint="--grid perp-short=15%")
+        raise UsageError(f"--grid {shown(text, 60)!r} is not ACCOUNT=RANGE", hint="--grid perp-short=15%")
     return (name, float(match[1]) / 100.0) if match else (text, RANGE)

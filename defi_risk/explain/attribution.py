@@ -25,7 +25,7 @@ from defi_risk.explain.pairing import State
 from defi_risk.explain.scope import by_id, emptied, incomparable, named, seconds_between, weaknesses
 from defi_risk.explain.sentences import sentence
 from defi_risk.explain.shapley import ALL, shapley
-from defi_risk.explain.states import Between
+from defi_risk.explain.states import Between, Corner
 from defi_risk.health.account import assess
 from defi_risk.health.settings import HealthSettings
 from defi_risk.markets import factor_table
@@ -117,7 +117,9 @@ def _split(base: AccountChange, one: Account | None, other: Account | None, seco
     except (ArithmeticError, ValueError):
         # whole snapshots can be computed, or they had been refused: mixed ones may multiply what never stood together
         raise StoreError(f"account {shown(base.id, 120)}: its numbers are beyond what can be computed") from None
-    parts = _parts(surplus, surplus[ALL] - surplus[0])
+    # where no cause is at work the two may still differ in their last digits, for legs that are added up in another order
+    last = surplus[ALL] if between.active else _figures(between.last(), settings)[0]
+    parts = _parts(surplus, last - surplus[0])
     if abs(parts.residual) > max(CENT, NOISE * max(map(abs, surplus))):
         raise RuntimeError(f"the parts of {shown(base.id, 120)} miss the whole by {parts.residual} USD")
     status: Status = "closed" if other is None else "opened" if one is None else "changed" if between.active else "unchanged"
@@ -129,7 +131,7 @@ def _split(base: AccountChange, one: Account | None, other: Account | None, seco
         reason=None,
         mode=base.mode,
         days=seconds / 86_400,
-        surplus_usd=Change(before=surplus[0], after=surplus[ALL], parts=parts),
+        surplus_usd=Change(before=surplus[0], after=last, parts=parts),
         largest=largest,
         sentence=sentence(status, largest, between, base.mode),
     )
@@ -142,12 +144,18 @@ def _states(between: Between, settings: HealthSettings) -> list[tuple[float, flo
     for state in range(ALL + 1):
         switched = state & between.active
         if switched not in found:
-            corner = between.at(state)
-            figures = assess(corner.account, settings, corner.quotes).figures if corner else None
-            found[switched] = (0.0, inf) if figures is None else (figures.surplus_usd, inf if figures.hf is None else figures.hf)
-            if not isfinite(found[switched][0]):
-                raise OverflowError
+            found[switched] = _figures(between.at(state), settings)
     return [found[state & between.active] for state in range(ALL + 1)]
+
+
+def _figures(corner: Corner | None, settings: HealthSettings) -> tuple[float, float]:
+    """Surplus and HF of one state; 0 and infinite where the account does not exist there."""
+    if corner is None:
+        return 0.0, inf
+    figures = assess(corner.account, settings, corner.quotes).figures
+    if not isfinite(figures.surplus_usd):
+        raise OverflowError
+    return figures.surplus_usd, inf if figures.hf is None else figures.hf
 
 
 def _parts(values: Sequence[float], change: float) -> Parts:

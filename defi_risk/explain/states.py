@@ -53,6 +53,10 @@ class Between:
             return self._whole(self._after if state & self.active else self._before)
         return self._mixed(self._before, self._after, state)
 
+    def last(self) -> Corner | None:
+        """The account as it is after; None where it does not exist there."""
+        return None if self._after is None else self._whole(self._after)
+
     def _mixed(self, before: State, after: State, state: int) -> Corner:
         legs = [leg for pair in self.pairs if (leg := self._leg(pair, state)) is not None]
         return self._corner((after if state & PARAMETERS else before).account, legs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final, TextIO
 
@@ -16,6 +17,8 @@ from defi_risk.snapshot.planned import RescuePlan
 from defi_risk.snapshot.words import INFINITE, dollars, duration, percent, ratio
 
 _DIM: Final = "dim"
+_CODE: Final = re.compile(r"[A-Z]+_[A-Z]+: ")
+_MOST_LIMITS: Final = 12
 
 
 def show(plan: RescuePlan, stream: TextIO | None = None) -> None:
@@ -45,8 +48,10 @@ def _parts(plan: RescuePlan) -> Iterator[RenderableType]:
         yield Text("  nothing to do" if plan.feasible else "  nothing that the book can do would help", style=_DIM)
     if plan.limits_hit:
         yield Text()
-        for limit in plan.limits_hit:
-            yield Text(f"  limit: {limit}", style=_DIM)
+        for limit in plan.limits_hit[:_MOST_LIMITS]:
+            yield Text(f"  {limit}" if _CODE.match(limit) else f"  limit: {limit}", style=_DIM)
+        if len(plan.limits_hit) > _MOST_LIMITS:
+            yield Text(f"  limit: and {len(plan.limits_hit) - _MOST_LIMITS:,} more, all of them in --format json", style=_DIM)
     yield Text()
     yield Text("next: act yourself at the venues; nothing here can move money", style=_DIM)
 
@@ -65,9 +70,10 @@ def corridor(book: BookHealth) -> str:
 
 def _verdict(plan: RescuePlan) -> str:
     moves = plan.target if isinstance(plan.target, tuple) else (plan.target,)
-    wanted = " and ".join(percent(move) for move in moves)
+    wanted = " and ".join(percent(move) for move in moves) or "today's market"
+    known = "" if plan.after.bound == "exact" else ", as far as the book is known"
     if plan.feasible:
-        return f"   survives {wanted}" if plan.actions else f"   survives {wanted} as it is"
+        return f"   survives {wanted}{'' if plan.actions else ' as it is'}{known}"
     if plan.reached is None:
         return f"   {wanted} CANNOT be survived"
     return f"   {wanted} CANNOT be survived, {percent(plan.reached[0])} … {percent(plan.reached[1])} can"

@@ -36,7 +36,7 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "STALE_PRICE": "expect a jump when the oracle answers again, and leave room for it",
         "STRESS_BREACH": "see `plan --survive` for the cheapest way through it",
         "UPNL_DRAIN": "close or hedge the losing position before its loss is realised for you",
-        "VENUE_BASIS": "find out which price is wrong: each account is judged by its own venue's",
+        "VENUE_BASIS": "each account is judged by its own venue's price: find out which is wrong, unless it is a dated future's basis",
         "VENUE_CONCENTRATION": "spread the equity over venues that do not fail together",
         "VIEW_LAGS": "go by the liquidation call's verdict: the venue's view is behind it until somebody updates it",
         "VOLATILITY_MISSING": "give `volatility` in `[model]`, or a price history that holds the factor",

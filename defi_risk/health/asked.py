@@ -23,7 +23,7 @@ class ChanceAsked:
 class Asked:
     """`walk`: stresses and cascades. `scenarios` and replays of recorded `days` come on top of the built-in stresses; `known` are factors
     and pegs that the book need not hold, so that a shock of them is no mistake; `boundary` None: over the two factors that the book
-    depends on most; `chance` None: no simulation.
+    depends on most; `chance` None: no simulation. `priced` False: the source of past prices failed, so that a chance may be left out.
     """
 
     walk: bool = True
@@ -32,3 +32,4 @@ class Asked:
     known: tuple[str, ...] = ()
     boundary: tuple[str, str] | None = None
     chance: ChanceAsked | None = None
+    priced: bool = True

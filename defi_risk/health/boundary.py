@@ -23,8 +23,7 @@ from defi_risk.ids import USD, AccountId, Factor
 BOX: Final = 3.0
 """The polygon is clipped to [0, 3] x [0, 3] in multipliers of today's prices."""
 SLACK: Final = 1e-12
-"""A corner is safe when its surplus is above minus this share of what is added up there."""
-MOST_CUTS: Final = 10_000
+"""A corner is safe when its surplus is above minus this share of what the account adds up at the far end of the box."""
 
 
 class _Plane(NamedTuple):
@@ -121,12 +120,14 @@ def _plane(form: Form[float], factors: tuple[Factor, Factor]) -> _Plane:
 
 
 def _cut(corners: list[_Corner], region: _Region) -> list[_Corner]:
-    for _ in range(MOST_CUTS):
+    """The part of the polygon that is safe for one account. It ends: no piece is cut along twice, and there are finitely many."""
+    used: set[_Plane] = set()
+    while True:
         worst = _worst(corners, region)
-        if worst is None:
+        if worst is None or worst in used:
             return corners
+        used.add(worst)
         corners = _clip(corners, worst, region.account)
-    raise ArithmeticError(f"the boundary of {region.account} did not end")
 
 
 def _worst(corners: Sequence[_Corner], region: _Region) -> _Plane | None:
@@ -135,7 +136,8 @@ def _worst(corners: Sequence[_Corner], region: _Region) -> _Plane | None:
     for corner in corners:
         piece = region.piece(corner.sx, corner.sy)
         depth = piece.at(corner.sx, corner.sy)
-        gross = region.net.gross(corner.sx, corner.sy) + piece.gross(corner.sx, corner.sy)
+        # a corner's own coordinates are rounded to the size of the box, not to their own
+        gross = region.net.gross(BOX, BOX) + piece.gross(BOX, BOX)
         if depth < -SLACK * gross and (found is None or depth < found[0]):
             found = depth, piece
     return None if found is None else found[1]

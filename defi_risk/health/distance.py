@@ -185,10 +185,16 @@ def _crossing(surplus: Surplus, ramps: Ramps, stations: list[float], known: Know
         if lines is None:
             lines = known[gone] = _Lines(surplus, {**ramps, **dict.fromkeys(gone, _GONE)} if gone else ramps)
         found = _in_segment(lines, near, far, surplus.strict, alive=alive)
-        if found is not None:
+        if found is not None and (surplus.strict or not isclose(found, far, rel_tol=END) or _counts(surplus, ramps, far)):
             return found
         alive = False
     return None
+
+
+def _counts(surplus: Surplus, ramps: Ramps, point: float) -> bool:
+    """Whether anything is worth something at a point: where nothing is, nothing is required, and B = 0 is no death."""
+    forms = (surplus.net, *(ladder.forms[-1] for ladder in surplus.ladders))
+    return any(amount and ramps[key][0] + ramps[key][1] * point > END for form in forms for key, amount in form.items())
 
 
 def _in_segment(lines: _Lines, near: float, far: float, strict: bool, *, alive: bool) -> float | None:

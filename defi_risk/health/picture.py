@@ -6,18 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from defi_risk.errors import UsageError
+from defi_risk.errors import UnknownName, UsageError
 from defi_risk.health import stress
 from defi_risk.health.account import Assessed, assess
 from defi_risk.health.arrays import Arrays
-from defi_risk.health.asked import Asked
+from defi_risk.health.asked import Asked, ChanceAsked
 from defi_risk.health.book import assess_book
 from defi_risk.health.boundary import boundary, chosen
 from defi_risk.health.carry import time_to_liquidation
 from defi_risk.health.cascade import cascade
 from defi_risk.health.covariance import Covariance, covariance
 from defi_risk.health.exposure import exposures
-from defi_risk.health.figures import Boundary, Exposure, Figures
+from defi_risk.health.figures import Boundary, Chance, Exposure, Figures
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.shock import Space
 from defi_risk.health.sigma import SigmaDistance, book_sigma, sigmas
@@ -75,7 +75,7 @@ def draw(
     )
     figures = Figures(accounts={one.account.id: one.figures for one in assessed}, book=present, exposures=exposed)
     if asked is not None:
-        figures = _beyond(figures, assessed, arrays, covered, settings, asked)
+        figures = _beyond(figures, assessed, arrays, covered, settings, asked, partial=partial or len(known) < len(accounts))
     return Picture(tuple(assessed), covered, figures, quotes or {})
 
 
@@ -91,7 +91,14 @@ def _missing(distances: Sequence[SigmaDistance]) -> tuple[str, ...]:
 
 
 def _beyond(
-    figures: Figures, assessed: Sequence[Assessed], arrays: Arrays, covered: Covariance, settings: HealthSettings, asked: Asked
+    figures: Figures,
+    assessed: Sequence[Assessed],
+    arrays: Arrays,
+    covered: Covariance,
+    settings: HealthSettings,
+    asked: Asked,
+    *,
+    partial: bool,
 ) -> Figures:
     if asked.walk and len(assessed) > MOST_WALKED:
         note = f"stresses and cascades are left out: {len(assessed):,} accounts are more than {MOST_WALKED:,}"
@@ -103,14 +110,31 @@ def _beyond(
             stress=stress.run(assessed, arrays, scenarios, settings, known=asked.known),
             cascade=cascade(assessed, settings),
         )
-    figures = replace(figures, boundary=_boundary(assessed, figures.exposures, settings, asked))
+    # what cannot be done because something could not be read is left out, not wrong usage: the scan is not lost for it
+    try:
+        figures = replace(figures, boundary=_boundary(assessed, figures.exposures, settings, asked))
+    except UnknownName as fault:
+        if not partial:
+            raise
+        figures = _without(figures, f"the boundary is left out, as not everything could be read: {fault.message}")
     if asked.chance is not None:
-        from defi_risk.health.chance import simulate
-
-        ask = asked.chance
-        chance = simulate(assessed, arrays, covered, settings, method=ask.method, paths=ask.paths, seed=ask.seed)
-        figures = replace(figures, chance=chance)
+        try:
+            figures = replace(figures, chance=_chance(assessed, arrays, covered, settings, asked.chance))
+        except UsageError as fault:
+            if not (partial and not assessed) and asked.priced:
+                raise
+            figures = _without(figures, f"chances are left out, as not everything could be read: {fault.message}")
     return figures
+
+
+def _without(figures: Figures, note: str) -> Figures:
+    return replace(figures, notes=(*figures.notes, note))
+
+
+def _chance(assessed: Sequence[Assessed], arrays: Arrays, covered: Covariance, settings: HealthSettings, ask: ChanceAsked) -> Chance:
+    from defi_risk.health.chance import simulate
+
+    return simulate(assessed, arrays, covered, settings, method=ask.method, paths=ask.paths, seed=ask.seed)
 
 
 def _boundary(assessed: Sequence[Assessed], exposed: Sequence[Exposure], settings: HealthSettings, asked: Asked) -> Boundary | None:

@@ -43,13 +43,19 @@ def compare(
     replaced: Mapping[AccountId, Sequence[Account]],
     settings: HealthSettings,
     quotes: Mapping[Factor, float] = _NO_QUOTES,
+    *,
+    partial: bool = False,
 ) -> Comparison:
-    """Figures of a book before and after some of its accounts are replaced by others (by none, where they were merged into another)."""
+    """Figures of a book before and after some of its accounts are replaced by others (by none, where they were merged into another).
+
+    `partial`: a source failed, so that accounts may be missing altogether.
+    """
     missing = sorted(set(replaced) - {account.id for account in book})
     if missing:
         raise UsageError(f"the book has no account {shown(missing[0], 60)}", hint="replace accounts by their ids")
     changed = [new for account in book for new in replaced.get(account.id, (account,))]
-    return Comparison(tuple(changed), health.run(book, settings, quotes=quotes), health.run(changed, settings, quotes=quotes))
+    before, after = (health.run(accounts, settings, quotes=quotes, partial=partial) for accounts in (book, changed))
+    return Comparison(tuple(changed), before, after)
 
 
 def edited(account: Account, legs: Sequence[Leg]) -> Account:
@@ -125,6 +131,9 @@ def cross(accounts: Sequence[Account]) -> Account:
     """Derivatives accounts of one venue and owner as one cross account; balances of one coin are added up. Raises `UsageError`."""
     if len(accounts) < 2 or len({(account.venue, account.owner) for account in accounts}) > 1:
         raise UsageError("these accounts cannot share margin", hint="name two or more derivatives accounts of one owner at one venue")
+    twice = [account.id for account in accounts if accounts.count(account) > 1]
+    if twice:
+        raise UsageError(f"{shown(twice[0], 60)} cannot share margin with itself", hint="name two or more accounts, each once")
     for account in accounts:
         _check_derivatives(account)
     ordered = sorted(accounts, key=lambda account: account.id)

@@ -24,16 +24,15 @@ def drawn(accounts: list[Account], first: str, second: str) -> tuple[Arrays, Bou
 
 
 def at(arrays: Arrays, axes: tuple[str, str], points: Array) -> Array:
-    """Surpluses at multipliers of two axes, relative to what is added up there."""
+    """Surpluses at multipliers of two axes, relative to what is added up at the far end of the box."""
     multipliers = np.ones((len(points), len(arrays.axes)))
     for column, axis in enumerate(axes):
         if axis in arrays.axes:
             multipliers[:, arrays.axes.index(axis)] = points[:, column]
-    where = arrays.points(multipliers)
-    gross = where @ (np.abs(arrays.weights) + np.abs(arrays.needs)).T + sum(
-        (where @ np.abs(ladder.forms).sum(axis=0))[:, None] for ladder in arrays.ladders
-    )
-    relative: Array = arrays.surplus(where) / np.maximum(gross, 1e-9)
+    gross = BOX * (np.abs(arrays.weights) + np.abs(arrays.needs)).sum(axis=1)
+    for ladder in arrays.ladders:
+        gross[ladder.row] += BOX * np.abs(ladder.forms).sum()
+    relative: Array = arrays.surplus(arrays.points(multipliers)) / np.maximum(gross, 1e-9)
     return relative
 
 

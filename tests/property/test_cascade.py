@@ -15,8 +15,10 @@ from defi_risk.health import HealthSettings
 from defi_risk.health.account import Assessed, assess
 from defi_risk.health.cascade import HIGHEST, LOWEST, Walk, cascade, walk
 from defi_risk.health.cascade.deleveraging import changed
+from defi_risk.health.cascade.fate import SAFE, Traveller, fate, lanes_of
 from defi_risk.health.cascade.holdings import Multipliers, at
 from defi_risk.health.cascade.liquidation import liquidate
+from defi_risk.health.distance import Ramps, Surplus
 from defi_risk.health.figures import Event
 from defi_risk.health.normal import Normal
 from defi_risk.health.route import Stage, market_route, shock_route
@@ -187,6 +189,38 @@ def test_value_is_conserved_under_shocks(book: list[Account], settings: HealthSe
     if any(event.next_account for event in walked.events):
         return  # the route happens to be the market's
     assert moves == sorted(moves)
+
+
+def relative(surplus: Surplus, ramps: Ramps, point: float) -> float:
+    """B at a point, relative to what is added up there and a little of today's terms."""
+    size = sum(abs(amount) * (1e-4 + max(0.0, ramps[key][0] + ramps[key][1] * point)) for key, amount in surplus.net.items())
+    return surplus.at(ramps, point) / max(size, 1e-9)
+
+
+@own.examples(200)
+@given(books(), own.settings, st.lists(SHOCKS, min_size=1, max_size=3))
+def test_an_account_lives_between_its_liquidations_and_dies_at_them(
+    book: list[Account], settings: HealthSettings, shocks: list[Shock]
+) -> None:
+    """Also where prices stand still away from today, reach zero, and come back. Looked at in 20 places on every part of the way."""
+    assessed = assessed_of(book, settings)
+    route = shock_route(*shocks)
+    travellers = [Traveller.of(one, settings) for one in assessed]
+    lanes = [lanes_of(stage, travellers) for stage in route]
+    for each in travellers:
+        account, surplus = each.one.account, each.one.surplus
+        met = fate(each, route, lanes)
+        stuck = met.stuck or bool(met.steps and met.steps[-1].corridor == SAFE)
+        for number, stage in enumerate(route):
+            point = stage.near
+            for step in (*(one for one in met.steps if one.stage == number), None):
+                ramps = stage.ramps(each.keys | surplus.coordinates(), account.venue)
+                end = stage.far if step is None else step.point
+                if end > point and not (stuck and step is None):
+                    assert all(relative(surplus, ramps, point + (end - point) * part / 20) >= -1e-8 for part in range(1, 20))
+                if step is not None:
+                    assert min(relative(surplus, ramps, end), relative(surplus, ramps, end + 1e-7)) <= 1e-6
+                    surplus, point = Surplus.of(step.taken.after, strict=account.strict), end
 
 
 @own.examples(300)

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
 from random import Random
 
+import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from defi_risk import flags, health
 from defi_risk.flags import ALL, Flag, Severity
 from defi_risk.health import HealthSettings
+from defi_risk.history import HOUR, PriceHistory
 from defi_risk.ids import AccountId
-from defi_risk.model import Account, Role, Side
+from defi_risk.model import Account, Leg, Price, Role, Side
 from defi_risk.units import Quantity
 from tests import strategies as own
-from tests.accounts import BTC, ETH, SOL
+from tests.accounts import BTC, ETH, SOL, USD
 
 HEALTH_FAMILY = {"LIQUIDATABLE", "NEAR_LIQUIDATION"}
 GRAVITY = list(Severity)
 VOLATILE: dict[str, float] = {ETH: 0.04, BTC: 0.03, SOL: 0.08}
+_STEPS = np.random.default_rng(1).normal(0.0, 0.01, (1_000, 3))
+_TIMES = 1_700_000_000 + HOUR * np.arange(1_000)
+WALKED = PriceHistory(_TIMES, (BTC, ETH, SOL), np.exp(np.cumsum(_STEPS, axis=0)) * 100.0, "made up")
 TIES = {"ETH/SOL": 0.9, "BTC/SOL": 0.9, "BTC/ETH": 0.9}
 
 
@@ -75,6 +80,59 @@ def test_more_collateral_or_less_debt_never_adds_a_flag_of_health(
     for flag in raised([richer], settings):
         if flag.code in HEALTH_FAMILY and "LIQUIDATABLE" not in before:
             assert GRAVITY.index(flag.severity) <= GRAVITY.index(before[flag.code])
+
+
+@st.composite
+def odd(draw: st.DrawFn) -> list[Account]:
+    """Books with accounts that hold nothing, dust, fortunes, worthless tokens, closed positions, or that are unknown."""
+    changed: list[Account] = []
+    for account in draw(own.books()):
+        legs = tuple(_odder(leg, draw(st.integers(0, 12))) for leg in account.legs)
+        kind = draw(st.integers(0, 9))
+        lost = replace(account, status="unknown", reason="no answer")
+        changed.append(lost if kind == 0 else replace(account, legs=() if kind == 1 else legs))
+    return changed
+
+
+def _odder(leg: Leg, kind: int) -> Leg:
+    if leg.position is None:
+        if kind < 3:
+            return replace(leg, amount=Quantity.of(leg.amount.decimal() * (Decimal(0), Decimal("1e-9"), Decimal("1e9"))[kind]))
+        price, weight = replace(leg, price=Price(Quantity.of(Decimal(0)))), replace(leg, weight=Decimal(0))
+        return price if kind == 3 else weight if kind == 4 else leg
+    position = leg.position
+    others = (
+        replace(position, size=Decimal(0)),
+        replace(position, tiers=(), initial_rate=Decimal(0)),
+        replace(position, funding_8h=Decimal("0.01")),
+        replace(position, unrealized_pnl=Decimal(-100_000)),
+        replace(position, quote=USD),
+    )
+    return replace(leg, position=others[kind]) if kind < len(others) else leg
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a rescue plan says."""
+
+    feasible: bool
+    outside_capital_usd: float
+
+
+@own.examples(60)
+@given(odd(), odd(), own.settings, st.sampled_from([None, Planned(False, 0.0), Planned(True, 1_234.5)]), st.booleans())
+def test_no_book_breaks_a_rule(
+    book: list[Account], previous: list[Account], settings: HealthSettings, plan: Planned | None, measured: bool
+) -> None:
+    settings = replace(settings, volatility={**VOLATILE, BTC: 0.0}, correlation=TIES, links=(("manual:0", "manual:1"),))
+    settings = replace(settings, history=WALKED if measured else None)
+    drawn = health.draw(book, settings, asked=health.Asked())
+    found = flags.run(book, drawn.figures, (), settings, assessed=drawn.assessed, previous=previous, plan=plan)
+    for flag in found:
+        assert not re.search(r"\b(nan|inf|None)\b", flag.message)
+        assert all(isfinite(value) for value in (*flag.evidence.values(), flag.threshold) if isinstance(value, float))
+        assert "  " not in flag.message
+        assert len(flag.message) < 1_000
 
 
 @own.examples(60)

@@ -64,6 +64,7 @@ def check(book: list[Account], settings: HealthSettings, made: Plan) -> None:
     if made.reached is not None:
         assert survives(after, settings, made.reached)
     assert changes(made.actions, ("withdraw", "borrow", "add")) == changes(made.actions, ("deposit", "repay"))
+    check_on_the_way(book, settings, made)
     figures, figures_after = health.run(book, settings).accounts, health.run(after, settings).accounts
     by_id = {account.id: account for account in book}
     for action in made.actions:
@@ -82,6 +83,23 @@ def check(book: list[Account], settings: HealthSettings, made: Plan) -> None:
         if leg.weight and leg.enabled:
             kept = settings.buffer * now.requirement_usd
             assert now.surplus_usd >= kept - 1e-9 * gross(by_id[action.account]) - 1e-6
+
+
+def check_on_the_way(book: list[Account], settings: HealthSettings, made: Plan) -> None:
+    """Whatever leaves an account is free when its turn comes, and money is there before it arrives."""
+    here: dict[str, Decimal] = {}
+    for count, action in enumerate(made.actions):
+        if action.kind in ("deposit", "repay"):
+            here[action.token] -= action.amount
+            assert here[action.token] >= 0
+        elif action.kind != "close":
+            here[action.token] = here.get(action.token, Decimal(0)) + action.amount
+        if action.kind not in ("withdraw", "borrow") or action.account is None:
+            continue
+        before, now = (health.run(applied(book, made.actions[: count + more], {}), settings).accounts[action.account] for more in (0, 1))
+        hair = 1e-9 * gross(next(account for account in book if account.id == action.account)) + 1e-6
+        assert now.free_margin_usd >= min(0.0, before.free_margin_usd) - hair
+        assert before.liquidatable or not now.liquidatable
 
 
 @own.examples(150)

@@ -16,7 +16,7 @@ from defi_risk.health.cascade.fate import MOST
 from defi_risk.health.figures import Event
 from defi_risk.health.route import market_route, shock_route
 from defi_risk.health.shock import Shock
-from defi_risk.ids import AccountId
+from defi_risk.ids import AccountId, Peg
 from defi_risk.model import Account, LiquidationRule
 from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
 
@@ -243,3 +243,28 @@ def test_an_account_alive_on_its_line_dies_there_once_the_market_moves() -> None
     found = cascade(assessed, SETTINGS)
     assert found["down"][0].move == 0
     assert found["up"] == ()
+
+
+def test_a_price_of_nothing_is_no_death_where_nothing_is_required() -> None:
+    """With a beta of 2 SOL is worth nothing at -50 %: so is a debt in it, and the account stands on no line."""
+    settings = replace(SETTINGS, betas={SOL: 2.0})
+    looped = loan(collateral(SOL, 10, 100, "0.8", peg=Peg("jitoSOL/SOL")), debt(SOL, 5, 100), strict=False)
+    (one,) = book(looped, settings=settings)
+    assert (one.figures.hf, one.figures.down, one.figures.up) == (None, None, None)
+    assert [move.peg for move in one.figures.moves] == ["jitoSOL/SOL"]
+    assert not any(cascade([one], settings).values())
+    # where something is owed there still, and just covered, it is one
+    covered = loan(*looped.legs, collateral(USDC, 100), debt(USDT, 100), strict=False)
+    assert book(covered, settings=settings)[0].figures.down == pytest.approx(-0.5)
+    assert names(cascade(book(covered, settings=settings), settings)["down"])[0] == "loan"
+
+
+def test_a_dead_hedge_is_liquidated_not_deleveraged() -> None:
+    """As in the stress of the same name: what is below its line today is gone before its venue deleverages anyone."""
+    lent = bonus(loan(collateral(ETH, 10, 3000, "0.83"), debt(USDC, 18_000)))
+    dead = closing(perp(margin(USDC, 500), position(ETH, -10, 3000)), replace(CLOSE, remainder="lost"))
+    alive = closing(perp(margin(USDC, 9_000), position(ETH, -5, 3000), name="short"))
+    events = cascade(book(lent, dead, alive), SETTINGS)["hedge_lost"]
+    assert (events[0].account, events[0].move, events[0].penalty_usd) == ("manual:perp", 0.0, 500)
+    assert "short" not in names(events)
+    assert cascade(book(lent, dead), SETTINGS)["hedge_lost"] == ()

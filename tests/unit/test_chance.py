@@ -17,7 +17,7 @@ from defi_risk.health.account import Assessed, assess
 from defi_risk.health.arrays import Arrays
 from defi_risk.health.chance import Method, simulate
 from defi_risk.health.chance.deaths import Watch
-from defi_risk.health.chance.paths import Bootstrap, StudentT, root, steps
+from defi_risk.health.chance.paths import HALVINGS, Bootstrap, StudentT, root, steps
 from defi_risk.health.covariance import covariance
 from defi_risk.health.figures import Chance, Outlook
 from defi_risk.health.settings import HealthSettings
@@ -99,6 +99,13 @@ class TestClosedForms:
         assert outlook.probability == pytest.approx(expected, abs=4 * outlook.standard_errors["probability"] + 0.01 * expected)
         assert outlook.accounts == {"manual:loan": outlook.probability}
 
+    @pytest.mark.parametrize("sigmas", [0.001, 0.01, 0.05, 0.1, 0.25])
+    @pytest.mark.parametrize("horizon", [1 / 24, 1.0, 7.0])
+    def test_touching_a_line_close_by(self, sigmas: float, horizon: float) -> None:
+        outlook = only(run(at_distance(sigmas * sqrt(horizon)), paths=20_000, tails=inf, horizons=(horizon,)))
+        expected = 2 * NORMAL.cdf(-sigmas)
+        assert outlook.probability == pytest.approx(expected, abs=4 * outlook.standard_errors["probability"] + 0.006)
+
     def test_touching_a_line_with_fat_tails(self) -> None:
         # the upper 5 % of Student's t with 5 degrees of freedom begin at 2.0150; its variance is 5 / 3
         outlook = only(run(at_distance(2.0150 / sqrt(5 / 3)), paths=20_000, tails=5.0))
@@ -131,7 +138,7 @@ class TestClosedForms:
     def test_fat_tails_have_the_variance_that_was_given(self) -> None:
         hours = steps((2.0,))
         walk = StudentT.of(np.diag([0.04**2, 0.0, 0.02**2]), hours, 6.0, 1).draw(20_000)
-        ends = walk.logs[:, [23, 47]]
+        ends = walk.logs[:, np.searchsorted(hours, [24.0, 48.0])]
         assert np.std(ends[:, 0, 0]) == pytest.approx(0.04, rel=0.03)
         assert np.std(ends[:, 1], axis=0) == pytest.approx([0.04 * sqrt(2), 0, 0.02 * sqrt(2)], rel=0.03)
         day = ends[:, 0, 0] / np.std(ends[:, 0, 0])
@@ -273,15 +280,16 @@ class TestLiquidation:
         assert sure(account, move=-0.01, horizon=2.0).value_at_risk_usd == pytest.approx(expected)
 
     def test_no_more_is_seized_than_there_is(self) -> None:
-        account = loan(paid(collateral(ETH, 10, 3000, "0.97"), "0.05"), debt(USDC, 29_000))
-        # one hour takes the collateral to 27,972: all of it goes, for 26,640 of the debt
-        assert 30_000 * price(1, -0.07) < 29_000 * 1.05
-        assert sure(account, move=-0.07).value_at_risk_usd == pytest.approx(1_000)
+        account = loan(paid(collateral(ETH, 10, 3000, "0.97"), "0.05"), debt(USDC, 27_000))
+        # two hours take the collateral to 26,081: all of it goes, for 24,839 of the debt
+        assert 30_000 * 0.97 * price(1, -0.07) > 27_000
+        assert 30_000 * price(2, -0.07) < 27_000 * 1.05
+        assert sure(account, move=-0.07).value_at_risk_usd == pytest.approx(3_000)
         other = paid(collateral(BTC, "0.001", 60_000, "0.5"), 0)
         both = replace(account, legs=(*account.legs, other))
-        left = 30_000 * price(1, -0.07) / 1.05
+        left = 30_000 * price(2, -0.07) / 1.05
         found = sure(both, move=-0.07, names=("ETH", "BTC")).value_at_risk_usd
-        assert found == pytest.approx(1_000 + 60 - 60 * price(24, -0.07) + 29_000 - left)
+        assert found == pytest.approx(3_000 + 60 - 60 * price(24, -0.07) + 27_000 - left)
 
     def test_the_largest_of_each(self) -> None:
         account = loan(
@@ -344,6 +352,13 @@ class TestLadders:
         assert 0 < dead.any(axis=0).mean() < 1
 
 
+def test_more_accounts_die_than_a_small_integer_can_count() -> None:
+    count = 40_000
+    tally = chance._Tally.of(1.0, 1, 2, count)  # pyright: ignore[reportPrivateUsage]
+    tally.add(0, np.zeros((2, count), dtype=np.int16), np.zeros(2))
+    assert tally.dead.tolist() == [count, count]
+
+
 class TestBootstrap:
     def test_it_draws_whole_days(self) -> None:
         rng = np.random.default_rng(1)
@@ -352,7 +367,7 @@ class TestBootstrap:
         history = PriceHistory(np.arange(len(prices), dtype=np.int64) * HOUR, ("BTC", "ETH"), prices, "test")
         source = Bootstrap.of(history, ("BTC", "ETH", "USDC"), (0, 1), steps((2.0,)), 1)
         walk = source.draw(3)
-        first = np.diff(walk.logs[0, :24], axis=0, prepend=np.zeros((1, 3)))
+        first = np.diff(walk.logs[0, HALVINGS : HALVINGS + 24], axis=0, prepend=np.zeros((1, 3)))
         assert first[:, 2] == pytest.approx(np.zeros(24))
         place = int(np.argmin(np.abs(returns[:, 0] - first[0, 0])))
         assert first[:, :2] == pytest.approx(returns[place : place + 24])
@@ -365,7 +380,7 @@ class TestBootstrap:
         walk = Bootstrap.of(history, ("ETH",), (0,), steps((1.0,)), 1).draw(5_000)
         days = np.diff(np.log(prices[:, 0]))
         assert np.isin(np.round(walk.logs[:, -1, 0], 9), np.round(days, 9)).all()
-        assert np.std(walk.logs[:, 11, 0]) == pytest.approx(np.std(days) / sqrt(2), rel=0.05)
+        assert np.std(walk.logs[:, HALVINGS + 11, 0]) == pytest.approx(np.std(days) / sqrt(2), rel=0.05)
 
     def test_gaps_are_passed_over(self) -> None:
         history = falling(-0.02, days=80)
@@ -463,10 +478,12 @@ class TestRun:
 
 
 def test_steps() -> None:
-    assert steps((1.0,)).tolist() == [float(hour) for hour in range(1, 25)]
-    assert steps((0.3,)).tolist() == [1, 2, 3, 4, 5, 6, 7, pytest.approx(7.2)]
+    assert steps((1.0,)).tolist() == [*(2.0**-halving for halving in range(HALVINGS, 0, -1)), *range(1, 25)]
+    assert steps((0.3,)).tolist()[HALVINGS:] == pytest.approx([*(0.3 * part for part in range(1, 24)), 7, 7.2])
     week = steps((7.0, 1.0)).tolist()
-    assert week[:49] == [*range(1, 49), 54]
+    assert week[HALVINGS : HALVINGS + 49] == [*range(1, 49), 54]
     assert week[-1] == 168
-    assert len(week) == 68
+    assert len(week) == HALVINGS + 68
+    mixed = steps((0.5, 1.0)).tolist()[HALVINGS:]
+    assert mixed == [*(0.5 * part for part in range(1, 25)), *range(13, 25)]
     assert steps((20.0,)).tolist()[-3:] == [432, 456, 480]

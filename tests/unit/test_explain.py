@@ -361,6 +361,17 @@ def test_the_json_has_the_keys_of_the_interface() -> None:
     assert found["accounts"][1]["surplus_usd"]["parts"] is None
 
 
+def test_legs_in_another_order_are_no_change() -> None:
+    """Their sum may differ in its last digits, which is told as it is, in both directions."""
+    legs = tuple(collateral(coin, amount) for coin, amount in ((USDC, "0.1"), (USDT, "0.2"), (Factor("DAI"), "0.3")))
+    first, last = loan(*legs, debt(ETH, "0.0001", 1)), loan(*legs[::-1], debt(ETH, "0.0001", 1))
+    there, back = only(told(first, last)), only(told(last, first))
+    assert (there.status, back.status) == ("unchanged", "unchanged")
+    assert (there.surplus_usd.before, there.surplus_usd.after) == (back.surplus_usd.after, back.surplus_usd.before)
+    assert there.surplus_usd.before != there.surplus_usd.after
+    assert parts(there) == {}
+
+
 TABLE = """\
 unified health 1.37 → 1.31 (price -0.13, carry +0.00, flow +0.06, parameters +0.00)
 desk (2024-12-14 08:00 UTC) → desk (2024-12-14 08:00 UTC)

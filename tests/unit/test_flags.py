@@ -9,7 +9,7 @@ import pytest
 from defi_risk import flags, health
 from defi_risk.flags import ALL, Flag, Limits, Severity
 from defi_risk.health import HealthSettings
-from defi_risk.ids import ChainId
+from defi_risk.ids import ChainId, Peg
 from defi_risk.model import Account, Anchor, Chain, Leg, Price, SelfCheck, SourceReport
 from defi_risk.units import Quantity
 from tests.accounts import BTC, ETH, SETTINGS, USDC, USDT, Number, asset, collateral, debt, loan, margin, perp, position
@@ -72,8 +72,7 @@ class TestLiquidatable:
         [flag] = raised(lent(1000))
         assert (flag.code, flag.severity, flag.accounts) == ("LIQUIDATABLE", Severity.CRITICAL, ("manual:loan",))
         assert flag.evidence["surplus_usd"] == -200
-        assert "800.00 USD" in flag.message
-        assert "1,000.00 USD" in flag.message
+        assert flag.message.endswith("it lacks $200.00, for collateral counts for $800.00 against a requirement of $1,000")
 
     def test_says_what_stands_in_the_way(self) -> None:
         account = loan(collateral(ETH, 1, 1000, "0.8"), debt(USDC, 1000), blocked="the pool\nis paused")
@@ -100,6 +99,18 @@ class TestNear:
         assert flag.evidence["nearest"] in (USDC, USDT)
         assert flag.evidence["ratio"] == pytest.approx(800 / 760)
         assert "alone" in flag.message
+
+    def test_on_the_line_is_not_below_it(self) -> None:
+        account = perp(margin(USDC, 700, "0.985"), position(ETH, "0.1", 60_000, entry=61_000, maintenance="0.01"))
+        [flag] = [flag for flag in raised(account) if flag.code == "NEAR_LIQUIDATION"]
+        assert flag.evidence["hf"] == pytest.approx(1.1, abs=1e-12)
+        assert flag.severity is Severity.WARNING
+
+    def test_a_price_says_what_it_is_the_price_of(self) -> None:
+        [flag] = raised(loan(collateral(ETH, 10, 3600, "0.9", peg=Peg("stETH/ETH")), debt(USDC, 31_000)))
+        assert "ETH alone by -4.3 %, stETH to 3,444.44, liquidates it" in flag.message
+        [flag] = raised(lent(700))
+        assert "ETH alone by -12.5 %, to 875.00, liquidates it" in flag.message
 
     def test_by_a_rise(self) -> None:
         [flag] = raised(perp(margin(USDC, 110), position(ETH, -1, 1000, maintenance="0.01")))

@@ -49,8 +49,8 @@ class TestMix:
     def test_says_so_in_words(self) -> None:
         [flag] = found("COLLATERAL_MIX", mixed(10_000, 0, 0))
         assert flag.message == (
-            "10,000.00 USD of collateral are 100.0% stables (range 50% to 70%), 0.0% BTC and ETH (range 20% to 40%): "
-            "move 3,000.00 USD out of stables, and 3,000.00 USD into BTC and ETH"
+            "$10,000 of collateral are 100.0 % stables (range 50 to 70 %), 0 % BTC and ETH (range 20 to 40 %): "
+            "move $3,000 out of stables and $3,000 into BTC and ETH"
         )
 
     def test_what_secures_nothing_is_left_out(self) -> None:
@@ -123,6 +123,14 @@ class TestChanges:
         after = perp(margin(USDC, 1000), position(ETH, 1, 3000, maintenance=[(0, "0.02", 0), (10, "0.03", 1)], fee="0.001"))
         [flag] = found("PARAMETER_CHANGE", [after], previous=[before])
         assert set(flag.evidence) == {"ETH maintenance tiers", "ETH closing fee"}
+
+    def test_two_tokens_of_one_symbol_are_both_told(self) -> None:
+        one, other = collateral(ETH, 1, 3000, "0.8"), collateral(BTC, 1, 3000, "0.7")
+        other = replace(other, asset=replace(other.asset, symbol="ETH"))
+        before = loan(one, other)
+        after = loan(replace(one, weight=Decimal("0.7")), replace(other, weight=Decimal("0.6")))
+        [flag] = found("PARAMETER_CHANGE", [after], previous=[before])
+        assert flag.evidence == {"ETH weight": "0.8 -> 0.7", "ETH weight #2": "0.7 -> 0.6"}
 
     def test_prices_amounts_and_the_owner_s_doings_are_no_change_of_terms(self) -> None:
         other = loan(collateral(ETH, 5, 1000, "0.83", initial="0.8"), debt(USDC, 700))

@@ -68,8 +68,8 @@ class TestMarginLow:
         assert isinstance(share, float)
         after = in_floats(cut(account, share), {})
         assert after.weighted() / after.requirement() == pytest.approx(1.2)
-        assert "close 18.5% (2,777.78 USD) of its BTC long" in flag.message
-        assert "add 50.00 USD" in flag.message
+        assert "close $2,778 (18.5 %) of its BTC long" in flag.message
+        assert "add $50.00" in flag.message
 
     def test_case_g_well_above_is_silent(self) -> None:
         assert found("MARGIN_LOW", [futures(-400)]) == []
@@ -97,6 +97,10 @@ class TestMarginLow:
         assert flag.evidence["cut_share"] is None
         assert "would not be enough" in flag.message
 
+    def test_amounts_where_a_health_says_nothing(self) -> None:
+        [flag] = found("MARGIN_LOW", [perp(margin(USDC, 10), position(ETH, 1, 1000, entry=1100))])
+        assert flag.message.startswith("venue of perp · main has -$90.00 to meet the $20.00 of its maintenance requirement: add $114.00 of")
+
     def test_loans_are_not_meant(self) -> None:
         assert found("MARGIN_LOW", [loan(collateral(ETH, 1, 1000, "0.8"), debt(USDC, 790))]) == []
 
@@ -106,7 +110,7 @@ class TestMur:
         [flag] = found("MUR_HIGH", [futures(-400)])
         assert flag.severity is Severity.WARNING
         assert flag.evidence["mur"] == pytest.approx(500 / 700)
-        assert "71.43%" in flag.message
+        assert "71.43 %" in flag.message
         assert flag.threshold == 0.70
 
     def test_the_line(self) -> None:
@@ -165,7 +169,7 @@ class TestRiskContribution:
         assert flag.severity is Severity.WARNING
         assert flag.evidence["share"] == pytest.approx(150_000 * 0.08 / 70_000)
         assert flag.evidence["allowed_usd"] == pytest.approx(0.1 * 70_000 / 0.08)
-        assert "17.1%" in flag.message
+        assert "17.1 %" in flag.message
 
     def test_the_allowed_size_is_allowed_and_a_short_counts_too(self) -> None:
         settings = replace(SETTINGS, volatility={SOL: 0.08})
@@ -193,6 +197,12 @@ class TestDrain:
     @pytest.mark.parametrize("pnl", [-400, -600, 900])
     def test_half_or_less_and_gains(self, pnl: int) -> None:
         assert found("UPNL_DRAIN", [futures(pnl)]) == []
+
+    def test_a_wallet_that_is_gone_is_drained_too(self) -> None:
+        [flag] = found("UPNL_DRAIN", [perp(margin(USDC, -10), position(ETH, 1, 1000, entry=1100))])
+        assert flag.evidence["share"] is None
+        assert flag.message == "venue of perp · main: unrealised losses of $100.00 are more than the wallet balance, which is gone"
+        assert found("UPNL_DRAIN", [perp(margin(USDC, 0), position(ETH, 1, 1000))]) == []
 
 
 def funded(size: Number, rate: Number | None, contract: Contract = Contract.LINEAR) -> Account:

@@ -47,7 +47,7 @@ class TestFragile:
         spot = [loan(collateral(ETH, 10, 3000, weight=0, enabled=False), name="wallet"), hedge()[1]]
         [flag] = found("HEDGE_FRAGILE", spot)
         assert flag.evidence["hedged_hf"] is None
-        assert "no opposite move" in flag.message
+        assert "while no fall liquidates" in flag.message
 
     def test_a_long_that_hedges_a_debt_dies_on_the_way_down(self) -> None:
         book = [loan(collateral(USDC, 60_000, weight="0.8"), debt(ETH, 10, 3000)), perp(margin(USDC, 5_000), position(ETH, 10, 3000))]
@@ -102,13 +102,21 @@ class TestCollateralHedge:
         assert flag.evidence["sell_usd"] == pytest.approx(-15_000)
         after = health.run(hedge(5), SETTINGS).book
         assert after.corridor[1] == pytest.approx(flag.evidence["hedge_dies_up_after"])
-        assert "buy back 15,000.00 USD" in flag.message
+        assert "buy back $15,000" in flag.message
 
     def test_margin_that_is_lacking_is_borrowed(self) -> None:
         book = [loan(collateral(ETH, 10, 3000, "0.83"), debt(USDC, 12_000)), perp(margin(USDC, 100), position(ETH, "-0.1", 3000))]
         [flag] = found("COLLATERAL_HEDGE", book)
         assert flag.evidence["borrow_usd"] == pytest.approx(7_500 * 0.02 - 100)
         assert flag.evidence["loan_dies_down_price_after"] == pytest.approx(12_050 / 8.3)
+
+    def test_what_is_owed_in_the_factor_is_hedged_already(self) -> None:
+        looped = loan(collateral(ETH, 10, 3000, "0.95"), debt(ETH, 9, 3000))
+        short = [looped, perp(margin(USDC, 3_000), position(ETH, "-0.4", 3000))]
+        assert found("COLLATERAL_HEDGE", short) == []
+        [flag] = found("COLLATERAL_HEDGE", [looped, perp(margin(USDC, 3_000), position(ETH, "-0.1", 3000))])
+        assert flag.evidence["collateral_usd"] == pytest.approx(3_000)
+        assert flag.evidence["sell_usd"] == pytest.approx(450)
 
     def test_a_long_is_turned_round(self) -> None:
         [flag] = found("COLLATERAL_HEDGE", stacked())
@@ -199,6 +207,16 @@ def rated(leg: Leg, apr: str | None = None, funding: str | None = None) -> Leg:
     return replace(leg, apr=None if apr is None else Decimal(apr), position=told)
 
 
+def test_accounts_are_called_as_in_the_tables() -> None:
+    loan_, side = hedge()
+    book = [replace(loan_, venue="Aave V3", chain="base"), replace(side, venue="desk", market="manual")]
+    [flag] = found("BORROWED_MARGIN", book)
+    assert "stable margin in desk can be borrowed money: Aave V3 · main owes $12,000;" in flag.message
+    several = [*book, loan(collateral(USDC, 1), name="c", chain="ethereum", owner="0x" + "22" * 20)]
+    [flag] = found("BORROWED_MARGIN", several)
+    assert "0x1111…1111 · Aave V3 · main · base owes" in flag.message
+
+
 class TestCarry:
     def book(self, borrow: str | None, supply: str | None, funding: str | None) -> list[Account]:
         return [
@@ -221,7 +239,7 @@ class TestCarry:
     def test_says_what_it_does_not_know(self) -> None:
         [flag] = found("NEGATIVE_CARRY", self.book("0.06", None, None))
         assert flag.evidence["legs_without_rate"] == 1
-        assert "1 legs are not known" in flag.message
+        assert "the rate of 1 leg is not known and counts as none" in flag.message
 
     def test_the_line_and_one_side_alone(self) -> None:
         book = self.book("0.06", "0.02", "0")

@@ -69,6 +69,10 @@ class TestDepeg:
         assert flag.evidence["long_usd"] == pytest.approx(37_800)
         assert flag.evidence["short_usd"] == pytest.approx(10_800)
 
+    def test_dust_is_nothing_a_book_depends_on(self) -> None:
+        assert found("DEPEG", [loan(collateral(USDC, "1.2", "0.8"))]) == []
+        assert len(found("DEPEG", [loan(collateral(USDC, "1.3", "0.8"))])) == 1
+
     def test_one_side_is_enough(self) -> None:
         [flag] = found("DEPEG", book(usdc="0.9")[:1])
         assert flag.evidence["lending_usd"] == pytest.approx(-10_800)

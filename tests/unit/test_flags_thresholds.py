@@ -73,6 +73,7 @@ def test_what_is_left_out_keeps_its_default() -> None:
     [
         ("mur = 0.7\n", "unknown key 'mur' - did you mean 'mur_high'?"),
         ("mur_hihg = 0.7\n", "unknown key 'mur_hihg' - did you mean 'mur_high'?"),
+        ("MUR_HIGH = 0.7\n", "unknown key 'MUR_HIGH' - did you mean 'mur_high'? codes stand here in lower case"),
         ("mur_high = -0.1\n", "thresholds.mur_high: -0.1 is out of range"),
         ("mur_high = [0.7]\n", "thresholds.mur_high: an array is not a number"),
         ("mur_high = nan\n", "thresholds.mur_high"),

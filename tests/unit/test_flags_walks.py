@@ -188,4 +188,4 @@ class TestRescue:
 
     def test_names_the_sum(self) -> None:
         [flag] = found("RESCUE_INFEASIBLE", book(), plan=Told(False, 1234.5))
-        assert "1,234.50 USD from outside" in flag.message
+        assert "$1,235 from outside" in flag.message

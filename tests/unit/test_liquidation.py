@@ -312,3 +312,21 @@ def test_profit_is_booked_to_a_coin_of_its_own_where_there_was_none() -> None:
     taken = take(perp(margin(BTC, "0.1", 60_000), position(ETH, 10, 3000, quote=USDT)), CLOSE, {ETH: 1.1, USDT: 0.95})
     # the price in USDT is 3,300 / 0.95
     assert values(taken, Role.MARGIN) == {"BTC": 6_000, "USDT": 10 * (3300 / 0.95 - 3000)}
+
+
+def test_derivatives_are_closed_whatever_kind_their_rule_names() -> None:
+    """To absorb a position's notional as if it were collateral would give its owner thousands that do not exist."""
+    long = perp(margin(USDC, 500), position(ETH, 10, 3000))
+    assert take(long, ABSORB, {ETH: 0.99}) == take(long, CLOSE, {ETH: 0.99})
+    assert take(long, ABSORB, {ETH: 0.99}).after.equity == pytest.approx(200)
+    owing = perp(margin(USDC, 6_000), debt(USDT, 5_500), position(ETH, 10, 3000))
+    assert take(owing, ABSORB).after.equity == pytest.approx(500)
+
+
+def test_a_part_closed_where_brackets_do_not_meet() -> None:
+    """The deduction eats the whole requirement today, and half of the position needs something: no ratio to compare with."""
+    tiers = [(0, "0.01", 0), (30_000, "0.01", 300)]
+    account = perp(margin(USDC, -1_000), margin(BTC, 1, 60_000, "0.001"), position(ETH, 10, 3000, maintenance=tiers))
+    taken = take(account, replace(CLOSE, close_factor=HALF))
+    assert not taken.spiral
+    assert taken.after.requirement() == pytest.approx(150)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from math import inf, nan
@@ -17,7 +17,7 @@ from defi_risk.health import HealthSettings
 from defi_risk.health.plan import Action, Plan, applied, plan, rescuable
 from defi_risk.health.plan.words import latency, readable
 from defi_risk.ids import AccountId, Peg
-from defi_risk.model import Account, Asset, Contract, Leg
+from defi_risk.model import NOTHING, Account, Asset, Contract, Feed, Leg
 from tests.accounts import BTC, ETH, OWNER, SETTINGS, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
 
 EQUAL = 24_300 / 55_500
@@ -237,6 +237,104 @@ def test_tokens_that_share_a_peg_but_not_a_price_stay_apart() -> None:
     made = ask([borrowed, steth, wsteth], -0.25)
     assert {action.account for action in made.actions if action.kind == "withdraw"} == {"manual:b"}
     assert not ask([borrowed, steth], -0.25, budget=0).feasible
+
+
+def test_coins_of_one_factor_but_not_of_one_unit_stay_apart() -> None:
+    """Tokens worth 60 USD that follow ETH are not ETH: paying them in as ETH would make money of nothing."""
+    short = loan(collateral(ETH, 1, 3000, "0.83"), debt(USDC, 2_000), name="short")
+    shares = loan(collateral(ETH, 1_000, 60, weight=0, enabled=False), name="shares")
+    made = ask([short, shares], -0.5, budget=0)
+    assert not made.feasible
+    assert made.actions == ()
+
+
+def locked() -> list[Account]:
+    """ETH that another loan lacks is locked in a loan at its limit, until dollars from a wallet free it."""
+    return [
+        loan(collateral(ETH, 10, 3000, "0.83", initial="0.8"), debt(USDC, 23_900), name="full"),
+        loan(collateral(ETH, 1, 3000, "0.83", initial="0.8"), debt(USDT, 2_300), name="lacking"),
+        wallet(9_000),
+    ]
+
+
+def test_each_step_is_possible_when_its_turn_comes() -> None:
+    made = ask(locked(), -0.3, budget=0)
+    assert made.feasible
+    assert [(action.kind, action.account) for action in made.actions] == [
+        ("withdraw", "manual:idle"),
+        ("repay", "manual:full"),
+        ("withdraw", "manual:full"),
+        ("deposit", "manual:lacking"),
+    ]
+    assert [action.latency_seconds for action in made.actions] == [3_600, 3_600, 7_200, 7_200]  # the second waits for the first
+    keep_limits_on_the_way(locked(), made)
+
+
+def test_a_repayment_with_what_it_would_free_is_no_plan() -> None:
+    """The dollars are collateral of the debt that they would pay, beyond what may leave before it is paid."""
+    stuck = loan(collateral(USDC, 10_000, 1, "0.9", initial="0.85"), collateral(ETH, 1, 3000, "0.8", initial="0.75"), debt(USDC, 10_700))
+    made = ask([stuck], -0.95)
+    assert made.feasible
+    keep_limits_on_the_way([stuck], made)
+
+
+def keep_limits_on_the_way(book: list[Account], made: Plan) -> None:
+    for count in range(1, len(made.actions) + 1):
+        for figures in health.run(applied(book, made.actions[:count], {}), SETTINGS).accounts.values():
+            assert figures.free_margin_usd >= -0.001
+            assert not figures.liquidatable
+
+
+def test_a_venue_that_rounds_its_average_weight_down_is_not_asked_for_the_last_basis_point() -> None:
+    two = (collateral(ETH, 10, 3000, "0.83", initial="0.8"), collateral(BTC, "0.1", 60_000, "0.78", initial="0.73"))
+    book = [
+        loan(*two, debt(USDC, 12_000), name="aave"),
+        perp(margin(USDC, 2_000), position(ETH, -10, 3000)),
+    ]
+    free = 0.8 * 30_000 + 0.73 * 6_000 - 12_000
+    plain = ask(book, 1.0, closing=False)
+    assert amounts(plain)["borrow", "manual:aave"] == pytest.approx(free, abs=0.01)
+    rounding = [replace(book[0], exact=Alive()), book[1]]
+    made = ask(rounding, 1.0, closing=False)
+    assert amounts(made)["borrow", "manual:aave"] == pytest.approx(free - 3.6, abs=0.01)
+    assert "LTV of aave" in made.limits_hit
+
+
+class Alive:
+    """A venue's integers that call the account alive."""
+
+    def native(self) -> Mapping[str, int | bool]:
+        return {}
+
+    def feeds(self) -> tuple[Feed, ...]:
+        return ()
+
+    def liquidatable(self, answers: Mapping[str, int] = NOTHING) -> bool:
+        return False
+
+    def safe_throughout(self, key: str, low: int, high: int) -> bool:
+        return True
+
+
+def test_rounding_never_takes_more_than_there_is() -> None:
+    """The debt has more digits than the wallet: evening out must not take what the wallet does not have."""
+    owed = debt(USDC, "500.0000000000000004")
+    held = loan(collateral(USDC, 700, weight=0, enabled=False, available="500.0000000000000001"), name="held")
+    made = ask([loan(collateral(ETH, 1, 3000, "1e-10"), owed), held], -0.9)
+    [withdraw] = [action for action in made.actions if action.kind == "withdraw"]
+    assert withdraw.amount <= Decimal("500.0000000000000001")
+
+
+def test_a_plan_for_one_side_says_what_it_costs_the_other() -> None:
+    [note] = ask(hedge(), -0.6).limits_hit
+    assert note == "OTHER_SIDE: a market move of +30.6% then liquidates perp, before it took +37.3%: ask for both sides to keep it"
+    assert ask(hedge(), EQUAL).limits_hit == ()
+
+
+def test_a_lost_source_makes_bounds() -> None:
+    made = plan(hedge(), SETTINGS, {}, (EQUAL,), partial=True)
+    assert (made.before.bound, made.after.bound) == ("at_most", "at_most")
+    assert made.limits_hit == ("a source could not be read: what it holds takes no part",)
 
 
 def test_closing_a_position_settles_profit_and_fee_exactly() -> None:

@@ -391,3 +391,8 @@ def test_the_market_then_moves_against_what_is_left(held: str, against: float) -
     scenario = by_id(built_in(book, SETTINGS))["hedge_lost"]
     assert scenario.hedge_lost
     assert scenario.variants == ((Shock({BTC: against, ETH: against, SOL: against}),),)
+
+
+def test_a_step_without_moves_has_words() -> None:
+    (found,) = parse_scenarios('[[scenario]]\nid = "x"\nshocks = { ETH = "-5%" }\nthen = [{}, { ETH = "+5%" }]\n')
+    assert found.title == "ETH -5 %; then as today; then ETH +5 %"

@@ -9,9 +9,9 @@ import pytest
 
 from defi_risk import flags
 from defi_risk.export.remedies import REMEDIES
-from defi_risk.export.table import MOST_ACCOUNTS, MOST_FLAGS, MOST_UNKNOWN, as_text
+from defi_risk.export.table import MOST_ACCOUNTS, MOST_ALIKE, MOST_FLAGS, MOST_UNKNOWN, as_text
 from defi_risk.ids import AccountId, short
-from tests.accounts import ETH, USDC, collateral, debt, loan
+from tests.accounts import ETH, USDC, collateral, debt, loan, margin, perp, position
 from tests.pictures import BROKEN, READ, WALLET, hedge, picture, unknown
 
 HEDGE = """\
@@ -81,8 +81,24 @@ def test_long_books_are_cut_with_a_word_about_the_rest() -> None:
     text = as_text(picture([*many, *lost]), 100)
     assert "and 7 more accounts: --format csv has them all" in text
     assert "and 3 more accounts" in text
-    assert f"and {len(picture([*many, *lost]).flags) - MOST_FLAGS} more flags" in text
+    flagged = picture([*many, *lost]).flags
+    assert text.count("  NEAR_LIQUIDATION  ") == text.count("  STRESS_BREACH  ") == MOST_ALIKE
+    assert f"and {len(many) - MOST_ALIKE} more NEAR_LIQUIDATION" in text
+    told = sum(text.count(f"  {code}  ") for code in flags.ALL)
+    counted = sum(int(number) for number in re.findall(r"and (\d+) more (?:[A-Z_]{5,}|flags)", text))
+    assert told <= MOST_FLAGS
+    assert told + counted == len(flagged)
     assert len(text.splitlines()) < 150
+
+
+def test_one_cause_does_not_hide_the_others() -> None:
+    dead = loan(collateral(ETH, 1, 3000, "0.8"), debt(USDC, 2600), venue="dead")
+    side = perp(margin(USDC, 500), position(ETH, "0.1", 3000), venue="side")
+    text = as_text(picture([dead, side]), 120)
+    assert text.count("STRESS_BREACH  stress") == MOST_ALIKE
+    assert text.count(REMEDIES["STRESS_BREACH"]) == 1
+    assert "WRONG_WAY_COLLATERAL" in text
+    assert "COLLATERAL_MIX" in text
 
 
 def test_a_book_without_accounts() -> None:

@@ -113,6 +113,19 @@ def test_what_cannot_share_margin() -> None:
             cross(others)
 
 
+def test_no_account_shares_margin_with_itself() -> None:
+    """Merged with itself an account would count twice, or vanish with its position."""
+    with pytest.raises(UsageError, match="cannot share margin with itself"):
+        cross([altcoin(), altcoin()])
+
+
+def test_a_comparison_in_a_partial_book_is_a_bound() -> None:
+    book = [altcoin()]
+    found = compare(book, {book[0].id: isolated(book[0])}, SETTINGS, partial=True)
+    assert (found.before.book.bound, found.after.book.bound) == ("at_most", "at_most")
+    assert compare(book, {}, SETTINGS).after.book.bound == "exact"
+
+
 def test_funding_income_becomes_margin() -> None:
     account = perp(margin(USDC, 1_000), funded(position(ETH, -10, 3000), "0.0001"))
     after = sweep_funding(account, 10)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from defi_risk.ids import AccountId, Peg
 from defi_risk.snapshot.words import Names, dollars, headline, percent, price, ratio, unified, verdict
-from tests.accounts import BTC, ETH, USDC, collateral, debt, loan, perp
+from defi_risk.words import at_least, at_most, share
+from tests.accounts import BTC, ETH, OWNER, USDC, collateral, debt, loan, perp
 from tests.pictures import BROKEN, READ, hedge, picture, unknown
 
 
@@ -53,6 +57,25 @@ def test_dollars(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [
+        (3.201, "$3.21", "$3.20"),
+        (12_900.4, "$12,901", "$12,900"),
+        (50, "$50.00", "$50.00"),
+        (0.1 + 0.2, "$0.30", "$0.30"),
+        (1.234e9, "$1.24 bn", "$1.23 bn"),
+    ],
+)
+def test_what_is_to_be_done_is_rounded_to_the_safe_side(value: float, least: str, most: str) -> None:
+    assert (at_least(value), at_most(value)) == (least, most)
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.286, "28.6 %"), (0.0, "0 %"), (0.001, "0.10 %"), (489.15, "48,915 %"), (-0.02, "-2.0 %")])
+def test_shares(value: float, text: str) -> None:
+    assert share(value) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (4117.647, "4,117.65"),
@@ -95,6 +118,15 @@ def test_a_market_move_of_several_factors_says_what_one_alone_would_do() -> None
     assert headline(picture([mixed])).endswith("if the market FALLS 50.0 % (ETH alone: -62.5 %, at $1,125.00)")
 
 
+def test_a_price_is_called_by_what_it_is_the_price_of() -> None:
+    staked = loan(collateral(ETH, 10, 3600, "0.8", peg=Peg("stETH/ETH")), collateral(ETH, 1, 3000, "0.8"), debt(USDC, 15_600))
+    assert headline(picture([staked])).endswith("if the market FALLS 50.0 % (stETH at $1,800.00)")
+    mixed = loan(
+        collateral(ETH, "6.666666666", 3600, "0.8", peg=Peg("stETH/ETH")), collateral(BTC, "0.1", 60_000, "0.8"), debt(USDC, 12_000)
+    )
+    assert headline(picture([mixed])).endswith("if the market FALLS 50.0 % (ETH alone: -62.5 %, stETH at $1,350.00)")
+
+
 def test_names_are_as_short_as_the_book_allows() -> None:
     one, two = loan(venue="Aave V3", chain="ethereum"), loan(name="b", venue="Aave V3", chain="ethereum")
     lone = picture([one]).accounts
@@ -102,9 +134,11 @@ def test_names_are_as_short_as_the_book_allows() -> None:
     other = perp(name="c", venue="Spark", chain="base", owner="0x" + "22" * 20)
     several = picture([one, two, other]).accounts
     assert [Names(several).of(account) for account in several] == [
-        "0x1111…1111 · Aave V3 · main · ethereum",
-        "0x1111…1111 · Aave V3 · main · ethereum",
+        "0x1111…1111 · Aave V3 · main · ethereum · manual:loan",  # two of one name are told apart
+        "0x1111…1111 · Aave V3 · main · ethereum · manual:b",
         "0x2222…2222 · Spark · main · base",
     ]
+    markets = [replace(one, id=AccountId(f"eip155:1/aave_v3:0x{digit * 40}/{OWNER}")) for digit in "ab"]
+    assert [Names(markets).of(account) for account in markets] == ["Aave V3 · main · 0xaaaa…aaaa", "Aave V3 · main · 0xbbbb…bbbb"]
     assert Names(several).by_id("manual:c") == "0x2222…2222 · Spark · main · base"
     assert Names(several).by_id("eip155:1/gone") == "eip155:1/gone"

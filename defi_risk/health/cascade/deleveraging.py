@@ -27,7 +27,8 @@ def deleveraged(assessed: Sequence[Assessed], settings: HealthSettings) -> tuple
 
     Figures of a changed account are those of its surplus; what concerns the venue's integers or its initial limits is left as it was.
     """
-    lost = hedges(assessed, settings)
+    # what is dead today is liquidated before its venue deleverages it
+    lost = {row: legs for row, legs in hedges(assessed, settings).items() if not assessed[row].figures.liquidatable}
     if not lost:
         return None
     return tuple(_without(one, lost[row], settings) if row in lost else one for row, one in enumerate(assessed))

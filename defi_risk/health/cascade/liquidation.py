@@ -51,10 +51,10 @@ def liquidate(account: Account, normal: Normal[float], seen: Multipliers, *, who
 
     Derivatives are closed whatever kind their rule names, loans that no venue absorbs are repaid.
     """
-    if account.rule.kind == "absorb":
-        return _absorb(account, normal, seen)
     if account.side is Side.DERIVATIVES:
         return _close(account, normal, seen, ONE if whole else account.rule.close_factor)
+    if account.rule.kind == "absorb":
+        return _absorb(account, normal, seen)
     return _repay(account, normal, seen, whole=whole)
 
 
@@ -173,8 +173,8 @@ def _close(account: Account, normal: Normal[float], seen: Multipliers, share: De
 
 def _fell(before: Normal[float], after: Normal[float], seen: Multipliers) -> bool:
     """Whether health fell."""
-    needed = requirement(after, seen)
-    if needed <= 0:
+    needed, left = requirement(before, seen), requirement(after, seen)
+    if needed <= 0 or left <= 0:
         return False
-    was, now = at(before.c, seen) / requirement(before, seen), at(after.c, seen) / needed
+    was, now = at(before.c, seen) / needed, at(after.c, seen) / left
     return now < was - _NOISE * abs(was)

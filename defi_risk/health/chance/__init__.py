@@ -12,6 +12,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from defi_risk.errors import UsageError
 from defi_risk.health.account import Assessed
@@ -40,6 +41,7 @@ DAILY: Final = 86_400 * 1.01
 """Seconds between prices that come daily, give or take."""
 _NUMBERS: Final = 4_000_000
 _MOST_AT_ONCE: Final = 1_000
+_DEATHS: Final = 100_000_000
 
 
 def simulate(
@@ -137,9 +139,9 @@ def _involved(arrays: Arrays) -> list[bool]:
 
 
 def _piece(source: Source, hours: Array, arrays: Arrays) -> int:
-    """How many paths are drawn at once: as many as fit into some 60 MB, whatever the machine."""
+    """How many paths are drawn at once: as many as fit into some 60 MB, and their deaths into 400 MB, whatever the machine."""
     numbers = source.moments * len(arrays.axes) + len(hours) * (len(arrays.keys) + len(arrays.axes))
-    return max(1, min(_MOST_AT_ONCE, _NUMBERS // numbers))
+    return max(1, min(_MOST_AT_ONCE, _NUMBERS // numbers, _DEATHS // len(arrays.ids)))
 
 
 def _piece_of(assessed: Sequence[Assessed], arrays: Arrays, watch: Watch, walk: Walk, tallies: Sequence[_Tally], start: int) -> None:
@@ -172,12 +174,12 @@ class _Tally:
     days: float
     step: int
     losses: Array
-    dead: Steps
+    dead: NDArray[np.int64]
     by_account: Array
 
     @classmethod
     def of(cls, days: float, step: int, paths: int, accounts: int) -> _Tally:
-        return cls(days, step, np.zeros(paths), np.zeros(paths, dtype=np.int16), np.zeros(accounts))
+        return cls(days, step, np.zeros(paths), np.zeros(paths, dtype=np.int64), np.zeros(accounts))
 
     def add(self, start: int, deaths: Steps, losses: Array) -> None:
         died = deaths <= self.step

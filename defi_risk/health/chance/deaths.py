@@ -84,9 +84,9 @@ class Watch:
             here = points[step]
             crept = here * spread[step][:, None]
             net, bent = self._bounded(here)
-            paths, accounts = np.nonzero(self._below(here, crept, net))
-            fresh = found[paths, accounts] == ALIVE
-            paths, accounts = paths[fresh], accounts[fresh]
+            below = self._below(here, crept, net)
+            below &= found == ALIVE
+            paths, accounts = np.nonzero(below)
             if len(bent) and len(paths):
                 sure = self._confirmed(here, crept, paths, accounts, bent)
                 paths, accounts = paths[sure], accounts[sure]

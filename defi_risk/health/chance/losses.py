@@ -27,12 +27,12 @@ Columns: TypeAlias = Mapping[Key, int]
 def liquidation(one: Assessed, arrays: Arrays, row: int) -> Liquidation:
     """How the account in this row is liquidated."""
     columns = {key: index for index, key in enumerate(arrays.keys)}
-    if one.account.rule.kind == "absorb":
-        return lambda points: _absorbed(one, columns, points)
     if one.account.side is Side.DERIVATIVES:
         if _nothing_to_close(one):
             return np.zeros_like
         return lambda points: _closed(one, columns, points)
+    if one.account.rule.kind == "absorb":
+        return lambda points: _absorbed(one, columns, points)
     return lambda points: _repaid(one, arrays.weights[row], arrays.needs[row], columns, points)
 
 

@@ -1,8 +1,9 @@
 """Simulated prices of the shock space: where every factor and peg stands at the end of each step, path by path (`unified-health` 8).
 
-Log returns have mean zero (Student-t) or are a history's own days, drawn with replacement (bootstrap). Steps are an hour long up to two
-days, six hours up to two weeks, a day beyond. Every path takes its own numbers out of the generators, one path after the other, so that
-neither the number of threads nor the size of the pieces in which paths are drawn changes any of them.
+Log returns have mean zero (Student-t) or are a history's own days, drawn with replacement (bootstrap). Steps are at most an hour long up
+to two days, six hours up to two weeks, a day beyond; the first one is halved again and again, because an account that stands close to its
+line dies within it. Every path takes its own numbers out of the generators, one path after the other, so that neither the number of
+threads nor the size of the pieces in which paths are drawn changes any of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 HOURS_A_DAY: Final = 24
 FINE_HOURS: Final = 48
 MIDDLE_HOURS: Final = 336
+HALVINGS: Final = 10
+"""How often the first step is halved, down to 3.5 seconds of an hour."""
 FEWEST_DAYS: Final = 30
 """Days of known returns below which there is nothing to draw from."""
 PRODUCT: Final = 2**18
@@ -57,10 +60,13 @@ class Source(Protocol):
 
 
 def steps(horizons: Iterable[float]) -> Array:
-    """Ends of the steps in hours, rising; the horizons (days) are among them."""
+    """Ends of the steps in hours, rising; the horizons (days) are among them. To a horizon below a day there are 24 steps all the same."""
     ends = sorted({horizon * HOURS_A_DAY for horizon in horizons})
-    regular = [*range(1, FINE_HOURS), *range(FINE_HOURS, MIDDLE_HOURS, 6), *range(MIDDLE_HOURS, int(ends[-1]) + 1, HOURS_A_DAY)]
-    return np.array(sorted({*ends, *(float(hour) for hour in regular if hour < ends[-1])}))
+    step = min(1.0, ends[0] / HOURS_A_DAY)
+    first = [*(step / 2**halving for halving in range(1, HALVINGS + 1)), *(step * part for part in range(1, HOURS_A_DAY))]
+    hours = [*range(1, FINE_HOURS), *range(FINE_HOURS, MIDDLE_HOURS, 6), *range(MIDDLE_HOURS, int(ends[-1]) + 1, HOURS_A_DAY)]
+    later = (float(hour) for hour in hours if hour > first[-1])
+    return np.array(sorted({*ends, *(end for end in (*first, *later) if end < ends[-1])}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from defi_risk.health.plan.apply import Action, applied, exact_amounts
 from defi_risk.health.plan.moves import Problem, survey
 from defi_risk.health.plan.programme import Programme
 from defi_risk.health.plan.way import Way
-from defi_risk.health.plan.words import Writer, limits, too_slow
+from defi_risk.health.plan.words import Writer, limits, other_side, too_slow
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import Factor
 from defi_risk.model import Account
@@ -66,16 +66,18 @@ def plan(
     budget: float | None = None,
     *,
     closing: bool = True,
+    partial: bool = False,
 ) -> Plan:
     """The cheapest plan that survives the market moves `targets` (-0.3: a fall by 30 %), or what a budget can do.
 
     `budget` is the most outside capital in USD, None for as much as it takes. With a budget and no targets the corridor around today is
     made as wide as transfers and the budget allow (nothing is closed for that: without positions there is nothing to survive).
-    `closing` False: positions are left alone. Unknown accounts take no part. Raises `UsageError` for what cannot be asked, and
+    `closing` False: positions are left alone. Unknown accounts take no part. `partial`: a source failed, so that accounts may be missing
+    altogether. Raises `UsageError` for what cannot be asked, and
     `MissingPrice` where an account holds something without price.
     """
     low, high = _checked(accounts, targets, budget)
-    planner = _Planner(accounts, settings, quotes, closing and bool(targets), inf if budget is None else budget)
+    planner = _Planner(accounts, settings, quotes, closing and bool(targets), inf if budget is None else budget, partial)
     if not targets:
         return planner.widest()
     if _survives(planner.before, low, high):
@@ -130,39 +132,37 @@ class _Planner:
     """Plans for one book."""
 
     def __init__(
-        self, accounts: Sequence[Account], settings: HealthSettings, quotes: Mapping[Factor, float], closing: bool, budget: float
+        self,
+        accounts: Sequence[Account],
+        settings: HealthSettings,
+        quotes: Mapping[Factor, float],
+        closing: bool,
+        budget: float,
+        partial: bool = False,
     ) -> None:
-        picture = health.draw(accounts, settings, quotes=quotes)
+        picture = health.draw(accounts, settings, quotes=quotes, partial=partial)
+        self.partial = partial
         self.accounts = accounts
         self.settings = settings
         self.quotes = quotes
         self.before = picture.figures
         self.budget = budget
         self.problem = survey(picture.assessed, settings, quotes, closing=closing)
-        self.programme = Programme(self.problem, HAIRS[0])
+        # the second where the first finds nothing that can be carried out step by step
+        self.programmes = Programme(self.problem, HAIRS[0]), Programme(self.problem, HAIRS[0], at_once=True)
 
     def survive(self, targets: tuple[float, ...], low: float, high: float) -> Plan:
         """Survive it, or as much of it as can be."""
         done = self.attempt(low, high)
         if done is not None:
             return self._plan(targets, (low, high), done, feasible=True)
-        share = self._most(lambda part: (expm1(part * log1p(low)), expm1(part * log1p(high))), 1.0)
-        if share is None:
-            return self._plan(targets, None, self._idle(), feasible=False)
-        reached = expm1(share * log1p(low)), expm1(share * log1p(high))
-        done = self.attempt(*reached)
-        return self._plan(targets, reached if done else None, done or self._idle(), feasible=False)
+        reached, done = self._furthest(lambda part: (expm1(part * log1p(low)), expm1(part * log1p(high))), 1.0)
+        return self._plan(targets, reached, done, feasible=False)
 
     def widest(self) -> Plan:
         """Push the corridor outward as far as the budget goes, the same price ratio on both sides."""
-        reach = self._most(lambda part: (expm1(-part), expm1(part)), FURTHEST)
-        if reach is None:
-            return self._plan((), None, self._idle(), feasible=False)
-        corridor = expm1(-reach), expm1(reach)
-        done = self.attempt(*corridor)
-        if done is None:
-            return self._plan((), None, self._idle(), feasible=False)
-        return self._plan(corridor, corridor, done, feasible=True)
+        corridor, done = self._furthest(lambda part: (expm1(-part), expm1(part)), FURTHEST)
+        return self._plan(corridor or (), corridor, done, feasible=corridor is not None)
 
     def nothing(self, targets: tuple[float, ...], way: tuple[float, float]) -> Plan:
         """The plan of a book that survives as it stands."""
@@ -170,24 +170,39 @@ class _Planner:
 
     def attempt(self, low: float, high: float) -> _Done | None:
         """The cheapest actions that survive the way, judged by the model on the changed book; None where there are none."""
+        return next(filter(None, (self._attempt(programme, low, high) for programme in self.programmes)), None)
+
+    def _attempt(self, programme: Programme, low: float, high: float) -> _Done | None:
         way = Way(low, high, self.settings)
         for hair in HAIRS:
-            programme = self.programme if hair == HAIRS[0] else replace(self.programme, hair=hair, lenient=False)
-            flows = programme.cheapest(way, self.budget)
+            strict = programme if hair == HAIRS[0] else replace(programme, hair=hair, lenient=False)
+            flows = strict.cheapest(way, self.budget)
             if flows is None:
                 return None
             writer = Writer(self.problem, exact_amounts(self.problem, flows))
+            if not writer.executable:
+                return None
             actions = writer.actions()
-            after = health.run(applied(self.accounts, actions, self.quotes), self.settings, quotes=self.quotes)
+            changed = applied(self.accounts, actions, self.quotes)
+            after = health.run(changed, self.settings, quotes=self.quotes, partial=self.partial)
             if _survives(after, low, high):
                 return _Done(self.problem, writer, actions, after)
         return None
 
-    def _most(self, way: Callable[[float], tuple[float, float]], top: float) -> float | None:
-        """The largest part of a way, up to `top`, that something survives; None where nothing survives today."""
+    def _furthest(self, way: Callable[[float], tuple[float, float]], top: float) -> tuple[tuple[float, float] | None, _Done]:
+        """The largest part of a way, up to `top`, that something survives, with what; None where nothing survives today."""
+        for programme in self.programmes:
+            share = self._most(programme, way, top)
+            done = None if share is None else self._attempt(programme, *way(share))
+            if share is not None and done is not None:
+                return way(share), done
+        return None, self._idle()
+
+    def _most(self, programme: Programme, way: Callable[[float], tuple[float, float]], top: float) -> float | None:
+        """The largest part of a way, up to `top`, that some movements survive; None where none does today."""
 
         def feasible(part: float) -> bool:
-            return self.programme.feasible(Way(*way(part), self.settings), self.budget)
+            return programme.feasible(Way(*way(part), self.settings), self.budget)
 
         if not feasible(0.0):
             return None
@@ -209,10 +224,13 @@ class _Planner:
         said = [
             *limits(self.problem, done.writer.amounts, done.after, short_of=short_of, budget=self.budget),
             *too_slow(done.writer, self.before),
+            *other_side(done.writer, self.before.book, done.after.book),
         ]
         unknown = sum(not account.known for account in self.accounts)
         if unknown:
             said.append(f"{unknown} account{'s' if unknown > 1 else ''} could not be read and take{'' if unknown > 1 else 's'} no part")
+        elif self.partial:
+            said.append("a source could not be read: what it holds takes no part")
         return Plan(
             target=target,
             feasible=feasible,

@@ -17,6 +17,7 @@ from defi_risk.model import Account, Basis, Contract, Leg, Position
 from defi_risk.units import EXACT, Quantity, plain
 
 ZERO: Final = Decimal(0)
+NO_LIMIT: Final = Decimal("Infinity")
 _FULL: Final = 1.0 - 1e-10
 _DUST: Final = 1e-12
 _SIZE_PLACES: Final = Decimal("1e-18")
@@ -86,7 +87,7 @@ def _balance(problem: Problem, amounts: dict[int, Decimal], whole: Collection[in
     sources = [index for index in amounts if problem.movements[index].kind in SOURCES]
     sinks = [index for index in amounts if problem.movements[index].kind in SINKS]
     over = EXACT.subtract(sum((amounts[index] for index in sources), ZERO), sum((amounts[index] for index in sinks), ZERO))
-    more = [index for index in sources if index not in whole]
+    more = [index for index in sources if EXACT.subtract(amounts[index], over) <= _payable(problem, problem.movements[index])]
     if over < 0 and more:
         first = min(more, key=lambda index: (problem.movements[index].kind != "add", -amounts[index], index))
         amounts[first] = EXACT.subtract(amounts[first], over)
@@ -96,6 +97,15 @@ def _balance(problem: Problem, amounts: dict[int, Decimal], whole: Collection[in
         cut = min(left, amounts[index])
         amounts[index] = EXACT.subtract(amounts[index], cut)
         left = EXACT.subtract(left, cut)
+
+
+def _payable(problem: Problem, move: Movement) -> Decimal:
+    """The most that a source can give, in token units: what is there, and what its venue can pay out."""
+    if move.kind == "add":
+        return NO_LIMIT
+    leg = _leg(problem, move)
+    most = NO_LIMIT if leg.available is None else leg.available.decimal()
+    return min(most, leg.amount.decimal()) if move.kind == "withdraw" else most
 
 
 def _size(leg: Leg, share: float) -> Decimal:

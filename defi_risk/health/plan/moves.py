@@ -25,6 +25,9 @@ SOURCES: Final = ("withdraw", "borrow", "add")
 SINKS: Final = ("deposit", "repay")
 SAME_TOKEN: Final = 1.05
 """Pegged tokens that share a peg but not a price (stETH and wstETH) are not one token; venues differ by less than this about one."""
+SAME_COIN: Final = 1.25
+"""The same for coins without a peg, whose prices may be old or badly off at one venue: beyond this they are not of one unit."""
+BASIS_POINT: Final = 1e-4
 STEP_USD: Final = 1e-6
 LEAST_PLACES: Final = 8
 PREFERRED: Final[Mapping[str, float]] = {"idle": 0.0, "withdraw": 1e-4, "borrow": 2e-4, "close": 5e-4, "add": 1e-3}
@@ -82,6 +85,13 @@ class Stand:
         """What the account's surplus is summed from, in absolute USD: its rounding is a share of this."""
         normal = self.one.normal
         return sum(map(abs, normal.c.values())) + abs(normal.requirement()) + sum(abs(holding.value) for holding in normal.holdings)
+
+    @property
+    def unsure(self) -> float:
+        """USD of free margin that may not be there: a venue may round the average loan-to-value down to a basis point (Aave up to 3.4)."""
+        normal = self.one.normal
+        weights = {holding.initial_weight for holding in normal.holdings if holding.weight and holding.value > 0}
+        return BASIS_POINT * normal.collateral if self.one.account.exact is not None and len(weights) > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +156,10 @@ def _tokens(stands: Sequence[Stand]) -> tuple[tuple[Token, ...], dict[tuple[int,
 
 
 def _groups(key: Key, priced: Sequence[tuple[float, int, int]]) -> Iterator[list[tuple[float, int, int]]]:
-    """Legs of one token: of one key, and where it is pegged of about one price."""
+    """Legs of one token: of one key and about one price."""
     group: list[tuple[float, int, int]] = []
     for item in priced:
-        if group and key.peg is not None and item[0] > group[0][0] * SAME_TOKEN:
+        if group and item[0] > group[0][0] * (SAME_COIN if key.peg is None else SAME_TOKEN):
             yield group
             group = []
         group.append(item)

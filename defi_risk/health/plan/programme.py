@@ -17,6 +17,7 @@ from scipy.sparse import csr_array, vstack
 from defi_risk.errors import DefiRiskError
 from defi_risk.health.normal import Key
 from defi_risk.health.plan.moves import SINKS, SOURCES, Movement, Problem, Stand
+from defi_risk.health.plan.order import effects, margins
 from defi_risk.health.plan.way import Array, Climb, Followed, Multipliers, Way, follow
 
 SPAN: Final = 1e6
@@ -57,12 +58,13 @@ class Programme:
     """The programme of one problem, for as many ways as are asked for.
 
     `hair` is how much of an account's gross every surplus is kept above zero. `lenient`: an account that its venue calls alive a hair
-    below the line keeps that credit; without, it has to be lifted.
+    below the line keeps that credit; without, it has to be lifted. `at_once`: what leaves an account must be free before anything arrives.
     """
 
     problem: Problem
     hair: float
     lenient: bool = True
+    at_once: bool = False
     unit: float = field(init=False)
     keys: frozenset[Key] = field(init=False)
     by_stand: dict[int, list[int]] = field(init=False)
@@ -217,9 +219,13 @@ class Programme:
         """Free margin stays, and so does the buffer above the line: both at today's prices."""
         own, figures = self.by_stand.get(index, []), stand.one.figures
         moves = [(which, self.problem.movements[which]) for which in own]
-        hair = self._steps(index) + 1e-10 * self.problem.stands[index].gross
+        hair = self._steps(index) + 1e-10 * self.problem.stands[index].gross + stand.unsure
         upper.add(((which, -move.free) for which, move in moves), max(0.0, figures.free_margin_usd - hair) / self.unit)
         buffer = self.problem.settings.buffer
+        if self.at_once:
+            leaving = [(which, effects(move, buffer)) for which, move in moves if move.kind not in SINKS]
+            for place, spare in enumerate(margins(stand, buffer)):
+                upper.add(((which, -gains[place]) for which, gains in leaving), max(0.0, spare - self._steps(index)) / self.unit)
         if buffer > 0:
             spare = figures.surplus_usd - buffer * figures.requirement_usd
             terms = [(which, buffer * move.required - sum(move.net.values())) for which, move in moves]

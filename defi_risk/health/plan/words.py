@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
-from defi_risk.health.figures import AccountFigures, Figures
+from defi_risk.health.figures import AccountFigures, BookFigures, Figures
 from defi_risk.health.plan.apply import Action
-from defi_risk.health.plan.moves import SINKS, SOURCES, Movement, Problem
+from defi_risk.health.plan.moves import SOURCES, Movement, Problem
+from defi_risk.health.plan.order import Trip, ordered, trips
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import AccountId, short
 from defi_risk.model import Account, Contract, Leg, Side
@@ -25,14 +25,6 @@ OUTSIDE: Final = "outside"
 DAY: Final = 86_400.0
 _BINDS: Final = 1e-7
 _NAME: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Trip:
-    """Money of one token on its way between two movements: their places."""
-
-    source: int
-    sink: int
 
 
 def latency(source: Account | None, to: Account, settings: HealthSettings) -> float:
@@ -52,22 +44,6 @@ def latency(source: Account | None, to: Account, settings: HealthSettings) -> fl
     return SAME_CHAIN if source is not None and source.chain == to.chain else OTHER_CHAIN
 
 
-def trips(problem: Problem, amounts: Mapping[int, Decimal]) -> list[Trip]:
-    """Which source feeds which sink: of every token the first of both, until all is used up."""
-    found: list[Trip] = []
-    for token in range(len(problem.tokens)):
-        sources = [index for index in problem.of_token(token, SOURCES) if index in amounts]
-        sinks = [index for index in problem.of_token(token, SINKS) if index in amounts]
-        left = dict(amounts)
-        while sources and sinks:
-            source, sink = sources[0], sinks[0]
-            found.append(Trip(source, sink))
-            part = min(left[source], left[sink])
-            left[source], left[sink] = EXACT.subtract(left[source], part), EXACT.subtract(left[sink], part)
-            sources, sinks = sources[not left[source] :], sinks[not left[sink] :]
-    return found
-
-
 class Writer:
     """Writes the actions of one plan."""
 
@@ -75,17 +51,32 @@ class Writer:
         self.problem = problem
         self.amounts = amounts
         self.trips = trips(problem, amounts)
+        rounds = ordered(problem, amounts, self.trips)
+        self.executable = rounds is not None
+        self.rounds = rounds or ()
+        self.starts = self._starts()
         self.names = names([stand.one.account for stand in problem.stands])
 
     def actions(self) -> tuple[Action, ...]:
-        """Closing and what leaves first, then what arrives; each in the order of accounts."""
-        order = ("close", "withdraw", "add", "borrow", "repay", "deposit")
-        made = sorted(self.amounts, key=lambda index: (order.index(self.problem.movements[index].kind), index))
-        merged: dict[tuple[str, int | None, int | None, int | None], list[int]] = {}
-        for index in made:
-            move = self.problem.movements[index]
-            merged.setdefault((move.kind, move.stand, move.leg, move.token), []).append(index)
+        """The steps in an order in which each is possible when its turn comes; see `ordered`."""
+        merged: dict[tuple[int, str, int | None, int | None, int | None], list[int]] = {}
+        for number, made in enumerate(self.rounds):
+            for index in made:
+                move = self.problem.movements[index]
+                merged.setdefault((number, move.kind, move.stand, move.leg, move.token), []).append(index)
         return tuple(self._action(parts) for parts in merged.values())
+
+    def _starts(self) -> dict[int, float]:
+        """Seconds until a source can give: what it gives in a later round waits for what its account got before."""
+        starts: dict[int, float] = {}
+        came: dict[int | None, float] = {}
+        for made in map(set, self.rounds):
+            starts |= {index: came.get(self._stand(index), 0.0) for index in made if self.problem.movements[index].kind in SOURCES}
+            for trip in self.trips:
+                if trip.sink in made:
+                    to = self._stand(trip.sink)
+                    came[to] = max(came.get(to, 0.0), self._travel(trip) + starts[trip.source])
+        return starts
 
     def arrivals(self) -> dict[int, float]:
         """Seconds until the last money that an account (by its place) waits for has come."""
@@ -104,6 +95,9 @@ class Writer:
         return None if stand is None else self.problem.stands[stand].one.account
 
     def _seconds(self, trip: Trip) -> float:
+        return self.starts[trip.source] + self._travel(trip)
+
+    def _travel(self, trip: Trip) -> float:
         to = self._account(trip.sink)
         return 0.0 if to is None else latency(self._account(trip.source), to, self.problem.settings)
 
@@ -205,7 +199,7 @@ def limits(problem: Problem, amounts: Mapping[int, Decimal], after: Figures, *, 
         name, figures = called[account.id], after.accounts[account.id]
         lent = account.side is Side.LENDING
         if not stand.idle and stand.open and taken:
-            if figures.free_margin_usd <= _BINDS * stand.gross:
+            if figures.free_margin_usd - stand.unsure <= _BINDS * stand.gross:
                 yield f"{'LTV' if lent else 'initial margin'} of {name}"
             elif problem.settings.buffer and _spare(figures, problem.settings) <= _BINDS * stand.gross:
                 yield f"buffer of {name}"
@@ -249,6 +243,19 @@ def too_slow(writer: Writer, before: Figures) -> Iterator[str]:
         if left is not None and seconds > left:
             when = "it is liquidatable now" if not left else f"its boundary is expected in {_span(left)}"
             yield f"TOO_SLOW: money for {writer.names[account.id]} arrives after {_span(seconds)}, {when}"
+
+
+def other_side(writer: Writer, before: BookFigures, after: BookFigures) -> Iterator[str]:
+    """What a plan for one side costs on the other: margin that is taken where it holds the other end of the corridor."""
+    if after.uhf is None or (before.uhf is not None and after.uhf >= before.uhf * (1 - _BINDS)):
+        return
+    side = 0 if after.first_side == "down" else 1
+    now, was = after.corridor[side], before.corridor[side]
+    if now is None or after.first_account is None:
+        return
+    took = "none did before" if was is None else f"before it took {was:+.1%}"
+    name = writer.names[after.first_account]
+    yield f"OTHER_SIDE: a market move of {now:+.1%} then liquidates {name}, {took}: ask for both sides to keep it"
 
 
 def expected_seconds(figures: AccountFigures, settings: HealthSettings) -> float | None:
