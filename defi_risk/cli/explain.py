@@ -12,7 +12,6 @@ from defi_risk.cli.options import BOOK, VERBOSITY, load_book
 from defi_risk.errors import UsageError
 
 if TYPE_CHECKING:
-    from defi_risk.explain import Explanation
     from defi_risk.health.settings import HealthSettings
     from defi_risk.snapshot import Snapshot
 
@@ -52,7 +51,10 @@ def explain(session: Session, before: str, after: str, book: Path | None, form: 
     from defi_risk import explain as attribution
 
     found = attribution.explain(first, last, settings=settings, files=files)
-    _write(found, target.form, target.file, session)
+    from defi_risk.cli.writing import deliver
+    from defi_risk.export.explanation import as_text, show
+
+    deliver(found, target.form, target.file, show, as_text, session)
     return 3 if any(account.status == "unknown" for account in found.accounts) else 0
 
 
@@ -81,23 +83,3 @@ def _snapshots(names: tuple[str, str]) -> tuple[Snapshot, Snapshot]:
             found[AFTER] = after.snapshot(gathered, found[DEMO])
     first, last = names
     return found[first], found[last]
-
-
-def _write(found: Explanation, form: str, file: Path | None, session: Session) -> None:
-    from defi_risk.cli.writing import text, to_file, to_stdout, to_terminal
-
-    if form == "table" and file is None:
-        from defi_risk.export.explanation import show
-
-        to_terminal(lambda: show(found))
-        return
-    if form == "json":
-        written = found.to_json(2) + "\n"
-    else:
-        from defi_risk.export.explanation import as_text
-
-        written = as_text(found)
-    if file is None:
-        to_stdout(text(written))
-    else:
-        to_file(file, text(written), session)

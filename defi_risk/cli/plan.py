@@ -63,23 +63,13 @@ def plan(
         raise UsageError("nothing is asked of the plan", hint="--survive -30%, --survive +40% or --budget 5000")
     found = gathered(session, wallets, "plan", options)
     code = lacking(found, "plan")
-    from defi_risk.cli.writing import text, to_file, to_stdout, to_terminal
+    from defi_risk.cli.writing import deliver
+    from defi_risk.export.plan import as_text, show
     from defi_risk.judging import rescue
     from defi_risk.snapshot.planned import rescue_plan
 
     result = rescue_plan(rescue(found, targets, most))
-    if target.form == "table" and target.file is None:
-        from defi_risk.export.plan import show
-
-        to_terminal(lambda: show(result))
-    else:
-        from defi_risk.export.plan import as_text
-
-        content = result.to_json(2) + "\n" if target.form == "json" else as_text(result)
-        if target.file is None:
-            to_stdout(text(content))
-        else:
-            to_file(target.file, text(content), session)
+    deliver(result, target.form, target.file, show, as_text, session)
     return code
 
 

@@ -68,18 +68,10 @@ def whatif(
     asked = _Asked(isolate, merge, *_swept(sweep), *_ranged(grid))
     found = gathered(session, wallets, "whatif", options)
     code = lacking(found, "what-if")
-    from defi_risk.cli.writing import text, to_file, to_stdout, to_terminal
+    from defi_risk.cli.writing import deliver
     from defi_risk.export import considered
 
-    result = asked.answer(found)
-    if target.form == "table" and target.file is None:
-        to_terminal(lambda: considered.show(result))
-    else:
-        content = result.to_json(2) + "\n" if target.form == "json" else considered.as_text(result)
-        if target.file is None:
-            to_stdout(text(content))
-        else:
-            to_file(target.file, text(content), session)
+    deliver(asked.answer(found), target.form, target.file, considered.show, considered.as_text, session)
     return code
 
 

@@ -6,12 +6,28 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from defi_risk.cli import Session
 from defi_risk.errors import UsageError
 
+if TYPE_CHECKING:
+    from defi_risk.snapshot.canonical import Said
+
 Write = Callable[[BinaryIO], None]
+R = TypeVar("R", bound="Said")
+
+
+def deliver(result: R, form: str, file: Path | None, show: Callable[[R], None], as_text: Callable[[R], str], session: Session) -> None:
+    """A result that is a table (`show` for a terminal, `as_text` for a file) or JSON, to where it was asked for. Raises `UsageError`."""
+    if form == "table" and file is None:
+        to_terminal(lambda: show(result))
+        return
+    write = text(result.to_json(2) + "\n" if form == "json" else as_text(result))
+    if file is None:
+        to_stdout(write)
+    else:
+        to_file(file, write, session)
 
 
 def text(content: str) -> Write:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final, Literal
 
-import msgspec
 from msgspec import Struct, field
 
+from defi_risk.snapshot.canonical import Said
 from defi_risk.snapshot.model import Time
 
 SCHEMA: Final = "defi-risk/explanation/1"
@@ -79,7 +78,7 @@ class BookChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     first_account: Words
 
 
-class Explanation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Explanation(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The change of every account's surplus, and of the unified health, by cause. `notes` say what makes the comparison weaker."""
 
     schema: Literal["defi-risk/explanation/1"]
@@ -88,9 +87,3 @@ class Explanation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     book: BookChange
     accounts: tuple[AccountChange, ...]
     notes: tuple[str, ...]
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Canonical JSON: sorted keys. Raises `ValueError` for a NaN or an infinity, which is a bug."""
-        separators = (",", ":") if indent is None else (",", ": ")
-        content: object = msgspec.to_builtins(self)
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)

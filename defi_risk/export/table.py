@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from io import StringIO
+from itertools import groupby
 from math import inf
 from typing import Final, TextIO
 
@@ -25,7 +26,7 @@ from defi_risk.export import stress
 from defi_risk.export.remedies import REMEDIES
 from defi_risk.snapshot import Snapshot
 from defi_risk.snapshot.model import Account, Flag, Source
-from defi_risk.snapshot.words import NONE, Names, dollars, duration, percent, price, ratio, unified, verdict
+from defi_risk.snapshot.words import NONE, Names, dollars, duration, percent, price, priced, ratio, unified, verdict
 from defi_risk.text import clean, shown
 
 WIDTH: Final = 100
@@ -36,6 +37,7 @@ COLUMNS: Final = ("account", *FIGURES, "at price", " ")
 DISPENSABLE: Final = ("equity", "at price", "surplus", "health")  # in this order, where the terminal is narrow
 MOST_ACCOUNTS: Final = 40
 MOST_FLAGS: Final = 12
+MOST_ALIKE: Final = 3
 MOST_UNKNOWN: Final = 10
 SEVERITY: Final = {"critical": ("✖", "bold red"), "warning": ("▲", "yellow"), "info": ("•", "cyan")}
 _LABEL: Final = "bold"
@@ -131,7 +133,7 @@ def _answer(snapshot: Snapshot, names: Names) -> Table:
             grid.add_row(Text("netted"), _said(ratio(book.netted_uhf), "upper bound, not a safety number"))
         if book.stranded_usd:
             grid.add_row(Text("stranded"), _said(dollars(book.stranded_usd), "surplus that cannot help the account that goes first"))
-        leverage = "" if book.true_leverage is None else f"true leverage {ratio(book.true_leverage)}"
+        leverage = "" if book.true_leverage is None else f"true leverage {book.true_leverage:,.2f}"
         grid.add_row(Text("net equity"), _said(dollars(book.net_equity_usd), leverage))
     grid.add_row(Text("book", style=_DIM), Text(_provenance(snapshot), style=_DIM))
     return grid
@@ -202,7 +204,7 @@ def _price(account: Account) -> str:
     side = "up" if moves.down is None or (moves.up is not None and 1 + moves.up < 1 / (1 + moves.down)) else "down"
     found = [item for item in account.liquidation if item.move > -1 and "/" not in item.factor]
     nearest = min(found, key=lambda item: (item.direction != side, max(1 + item.move, 1 / (1 + item.move))), default=None)
-    return NONE if nearest is None else f"{shown(nearest.factor, 12)} {price(nearest.price)}"
+    return NONE if nearest is None else f"{priced(account, nearest.factor)} {price(nearest.price)}"
 
 
 def _unknown(unread: list[Account], names: Names) -> Table:
@@ -221,17 +223,32 @@ def _flags(flags: tuple[Flag, ...]) -> Table:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    ranked = sorted(flags, key=lambda flag: list(SEVERITY).index(flag.severity))
-    for flag in ranked[:MOST_FLAGS]:
-        sign, style = SEVERITY[flag.severity]
-        text = Text(shown(flag.code, 40), style=_LABEL).append(f"  {clean(flag.message, 500)}", "not bold")
-        remedy = REMEDIES.get(flag.code)
-        if remedy:
-            text.append(f"\n→ {remedy}", "not bold dim")
-        grid.add_row(Text(f"{sign} {flag.severity}", style=style), text)
-    if len(flags) > MOST_FLAGS:
-        grid.add_row(Text(), Text(f"and {len(flags) - MOST_FLAGS:,} more flags: --format json has them all", style=_DIM))
+    left, hidden = MOST_FLAGS, 0
+    for (severity, code), group in groupby(sorted(flags, key=_gravity), lambda flag: (flag.severity, flag.code)):
+        alike = list(group)
+        sign, style = SEVERITY[severity]
+        named = alike[: min(MOST_ALIKE, left)]
+        for flag in named:
+            text = Text(shown(code, 40), style=_LABEL).append(f"  {clean(flag.message, 500)}", "not bold")
+            if flag is named[-1]:
+                text.append(_after(code, len(alike) - len(named)), "not bold dim")
+            grid.add_row(Text(f"{sign} {severity}", style=style), text)
+        left -= len(named)
+        hidden += 0 if named else len(alike)
+    if hidden:
+        grid.add_row(Text(), Text(f"and {hidden:,} more flags: --format json has them all", style=_DIM))
     return grid
+
+
+def _gravity(flag: Flag) -> tuple[int, str]:
+    return list(SEVERITY).index(flag.severity), flag.code
+
+
+def _after(code: str, more: int) -> str:
+    """What is said once of flags of one code: how many more there are, and what to do."""
+    rest = f"\nand {more:,} more {shown(code, 40)}" if more else ""
+    remedy = REMEDIES.get(code)
+    return rest + (f"\n→ {remedy}" if remedy else "")
 
 
 def _next(snapshot: Snapshot, *, stressed: bool) -> str:

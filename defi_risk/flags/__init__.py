@@ -35,6 +35,7 @@ from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import Factor
 from defi_risk.model import Account, Side, SourceReport
 from defi_risk.pricing import PriceBook
+from defi_risk.words import Names
 
 if TYPE_CHECKING:
     from defi_risk.history import PriceHistory
@@ -79,16 +80,18 @@ def run(
         history or settings.history,
         previous,
         plan,
+        Names(ordered),
     )
-    both = {account.side for account, _, _ in scene.known()} == set(Side)
+    both = {known.account.side for known in scene.known()} == set(Side)
     found = [flag for rule in ALL.values() if both or not rule.spans for flag in rule.find(scene)]
     return tuple(sorted(found, key=lambda flag: (_GRAVEST_FIRST[flag.severity], flag.code, flag.accounts, flag.message)))
 
 
 def _built(accounts: Sequence[Account], figures: Figures, given: set[str]) -> list[Assessed]:
     """Known accounts in their normal form, without those given."""
-    left = [account for account in accounts if account.id in figures.accounts and account.id not in given]
-    quotes = PriceBook((), accounts).as_floats() if left else {}
+    known = [account for account in accounts if account.id in figures.accounts]
+    left = [account for account in known if account.id not in given]
+    quotes = PriceBook((), known).as_floats() if left else {}
     return [_assessed(account, figures.accounts[account.id], quotes) for account in left]
 
 

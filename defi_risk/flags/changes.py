@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from defi_risk.flags.model import Flag, Severity
-from defi_risk.flags.rule import Rule, Scene, label
+from defi_risk.flags.rule import Rule, Scene
 from defi_risk.model import Account, Leg, Role, Tier
 from defi_risk.text import clean, shown
 
@@ -14,15 +14,24 @@ def _parameter_change(scene: Scene) -> Iterator[Flag]:
     before = {account.id: account for account in scene.previous or () if account.known}
     for account in scene.accounts:
         if account.known and account.id in before:
-            changes = dict(_changes(before[account.id], account))
+            changes = _numbered(_changes(before[account.id], account))
             if changes:
                 yield Flag(
                     code="PARAMETER_CHANGE",
                     severity=Severity.INFO,
                     accounts=(account.id,),
-                    message=f"{label(account)}: {'; '.join(f'{name} {change}' for name, change in changes.items())}",
+                    message=f"{scene.names.of(account)}: {'; '.join(f'{name} {change}' for name, change in changes.items())}",
                     evidence=dict(changes),
                 )
+
+
+def _numbered(changes: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """All of them by name: two tokens may have one symbol, and one a position and a collateral."""
+    found: dict[str, str] = {}
+    for name, change in changes:
+        same = sum(1 for other in found if other == name or other.startswith(f"{name} #"))
+        found[f"{name} #{same + 1}" if same else name] = change
+    return found
 
 
 def _changes(before: Account, after: Account) -> Iterator[tuple[str, str]]:

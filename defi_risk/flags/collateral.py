@@ -11,6 +11,7 @@ from defi_risk.flags.parts import MAJORS, posted
 from defi_risk.flags.rule import Rule, Scene
 from defi_risk.ids import Factor
 from defi_risk.text import shown
+from defi_risk.words import dollars, line, share
 
 CLASSES: Final[Mapping[str, str]] = {"stables": "stables", "majors": "BTC and ETH", "others": "others"}
 SLACK: Final = 1e-9
@@ -29,18 +30,18 @@ def _mix(scene: Scene) -> Iterator[Flag]:
     if total <= 0:
         return
     shares = {name: usd / total for name, usd in amounts.items()}
-    wrong = [name for name, share in shares.items() if _outside(share, *_range(scene.limits, name))]
+    wrong = [name for name, part in shares.items() if _outside(part, *_range(scene.limits, name))]
     if not wrong:
         return
     moves = {name: (target - shares[name]) * total for name, target in _targets(shares, scene.limits).items()}
-    out = ", ".join(f"{-usd:,.2f} USD out of {CLASSES[name]}" for name, usd in moves.items() if usd < -SLACK * total)
-    into = ", ".join(f"{usd:,.2f} USD into {CLASSES[name]}" for name, usd in moves.items() if usd > SLACK * total)
-    faults = ", ".join(f"{shares[name]:.1%} {CLASSES[name]} (range {_words(scene.limits, name)})" for name in wrong)
+    out = ", ".join(f"{dollars(-usd)} out of {CLASSES[name]}" for name, usd in moves.items() if usd < -SLACK * total)
+    into = ", ".join(f"{dollars(usd)} into {CLASSES[name]}" for name, usd in moves.items() if usd > SLACK * total)
+    faults = ", ".join(f"{share(shares[name])} {CLASSES[name]} (range {_words(scene.limits, name)})" for name in wrong)
     yield Flag(
         code="COLLATERAL_MIX",
         severity=Severity.INFO,
         accounts=tuple(known.account.id for known in securing if posted(known)),
-        message=f"{total:,.2f} USD of collateral are {faults}: move {out}, and {into}",
+        message=f"{dollars(total)} of collateral are {faults}: move {out} and {into}",
         evidence={
             "collateral_usd": total,
             **{f"{name}_share": share for name, share in shares.items()},
@@ -62,7 +63,7 @@ def _range(limits: Limits, name: str) -> tuple[float, float]:
 
 def _words(limits: Limits, name: str) -> str:
     low, high = _range(limits, name)
-    return f"{low:.0%} to {high:.0%}"
+    return f"{low * 100:g} to {line(high)}"
 
 
 def _outside(share: float, low: float, high: float) -> bool:
@@ -87,7 +88,7 @@ def _concentration(scene: Scene) -> Iterator[Flag]:
     if not scene.whole or equity is None or equity <= 0:
         return
     venues: dict[str, float] = {}
-    for account, figures, normal in scene.known():
+    for account, figures, normal, _ in scene.known():
         if any(holding.leg.enabled for holding in normal.holdings):
             venues[account.venue] = venues.get(account.venue, 0.0) + figures.equity_usd
     for venue, usd in sorted(venues.items()):
@@ -96,7 +97,7 @@ def _concentration(scene: Scene) -> Iterator[Flag]:
                 code="VENUE_CONCENTRATION",
                 severity=Severity.INFO,
                 accounts=tuple(known.account.id for known in scene.known() if known.account.venue == venue),
-                message=f"{shown(venue)} holds {usd:,.2f} USD, {usd / equity:.1%} of the book's net equity",
+                message=f"{shown(venue)} holds {dollars(usd)}, {share(usd / equity)} of the book's net equity",
                 evidence={"venue": venue, "venue_equity_usd": usd, "net_equity_usd": equity, "share": usd / equity},
                 threshold=scene.limits.concentration,
             )

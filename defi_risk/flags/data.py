@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from defi_risk.flags.model import Flag, Severity
-from defi_risk.flags.rule import Rule, Scene, label
+from defi_risk.flags.rule import Rule, Scene
 from defi_risk.ids import AccountId
 from defi_risk.model import Account, Leg, as_text
 from defi_risk.text import clean, shown
@@ -32,7 +32,7 @@ def _self_check_failed(scene: Scene) -> Iterator[Flag]:
             code="SELF_CHECK_FAILED",
             severity=Severity.CRITICAL,
             accounts=(account.id,),
-            message=f"{label(account)}: our {names or 'numbers'} and the venue's own at the same block differ",
+            message=f"{scene.names.of(account)}: our {names or 'numbers'} and the venue's own at the same block differ",
             evidence=evidence,
         )
 
@@ -111,13 +111,13 @@ def _account_unknown(scene: Scene) -> Iterator[Flag]:
                 code="ACCOUNT_UNKNOWN",
                 severity=Severity.WARNING,
                 accounts=(account.id,),
-                message=f"{label(account)} is unknown, not safe: {reason}",
+                message=f"{scene.names.of(account)} is unknown, not safe: {reason}",
                 evidence={"reason": reason},
             )
 
 
 def _view_lags(scene: Scene) -> Iterator[Flag]:
-    for account, figures, _ in scene.known():
+    for account, figures, _, name in scene.known():
         view = _view(account)
         if view is not None and account.liquidatable is not None and view != figures.liquidatable:
             says = "liquidatable" if view else "not liquidatable"
@@ -126,7 +126,7 @@ def _view_lags(scene: Scene) -> Iterator[Flag]:
                 code="VIEW_LAGS",
                 severity=Severity.INFO,
                 accounts=(account.id,),
-                message=f"the view of {label(account)} calls it {says}, on older state than its liquidation call, which {call}",
+                message=f"the view of {name} calls it {says}, on older state than its liquidation call, which {call}",
                 evidence={"view_liquidatable": view, "liquidatable": figures.liquidatable, "surplus_usd": figures.surplus_usd},
             )
 

@@ -7,11 +7,13 @@ from typing import Final
 
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.parts import leverage, named, positions, price_usd, volatility
-from defi_risk.flags.rule import Known, Rule, Scene, label
+from defi_risk.flags.rule import Known, Rule, Scene
 from defi_risk.health.normal import Holding
 from defi_risk.ids import Factor
 from defi_risk.model import Position, Side
 from defi_risk.text import shown
+from defi_risk.words import at_least, at_most, dollars, line
+from defi_risk.words import share as percentage
 
 FUNDINGS_A_DAY: Final = 3.0
 
@@ -33,8 +35,8 @@ def _leverage_zone(scene: Scene) -> Iterator[Flag]:
                 severity=Severity.WARNING,
                 accounts=(known.account.id,),
                 message=(
-                    f"{label(known.account)} carries {notional / equity:.2f} times its equity, above the {allowed:g} allowed {zone}: "
-                    f"cut {cut:,.2f} USD of notional"
+                    f"{known.name} carries {notional / equity:.2f} times its equity, above the {allowed:g} allowed {zone}: "
+                    f"cut {at_least(cut)} of notional"
                 ),
                 evidence={
                     "leverage": notional / equity,
@@ -67,8 +69,8 @@ def _risk_contribution(scene: Scene) -> Iterator[Flag]:
                 severity=Severity.WARNING,
                 accounts=(known.account.id,),
                 message=(
-                    f"{label(known.account)}: a usual day of the {named(holding)} ({sigma:.1%} of {size:,.2f} USD) is {share:.1%} of the "
-                    f"collateral; {allowed:,.2f} USD keep it at {scene.limits.risk_share:.0%}"
+                    f"{known.name}: a usual day of the {named(holding)} ({percentage(sigma)} of {dollars(size)}) is {percentage(share)} of "
+                    f"the collateral; {at_most(allowed)} keep it at {line(scene.limits.risk_share)}"
                 ),
                 evidence={
                     "factor": holding.key.factor,
@@ -95,8 +97,8 @@ def _funding_spike(scene: Scene) -> Iterator[Flag]:
                 severity=Severity.WARNING,
                 accounts=(known.account.id,),
                 message=(
-                    f"{label(known.account)}: {payer} pay {abs(rate):.3%} per 8 h on {shown(holding.key.factor)}; this "
-                    f"{named(holding)} {'receives' if received > 0 else 'pays'} {abs(received):,.2f} USD a day"
+                    f"{known.name}: {payer} pay {percentage(abs(rate))} per 8 h on {shown(holding.key.factor)}; this "
+                    f"{named(holding)} {'receives' if received > 0 else 'pays'} {dollars(abs(received))} a day"
                 ),
                 evidence={
                     "factor": holding.key.factor,
@@ -123,8 +125,8 @@ def _prefer_isolated(scene: Scene) -> Iterator[Flag]:
                 severity=Severity.INFO,
                 accounts=(known.account.id,),
                 message=(
-                    f"{label(known.account)} holds the {named(holding)} at a leverage of {times:.0f} in cross margin, where its loss can "
-                    f"take all {max(0.0, known.figures.equity_usd):,.2f} USD of the account's equity"
+                    f"{known.name} holds the {named(holding)} at a leverage of {times:.0f} in cross margin, where its loss can "
+                    f"take all {dollars(max(0.0, known.figures.equity_usd))} of the account's equity"
                 ),
                 evidence={
                     "factor": holding.key.factor,

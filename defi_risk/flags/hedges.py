@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from defi_risk.flags.model import Flag, Severity
-from defi_risk.flags.parts import MATERIAL, deltas, moves_alone, positions, posted, price_usd, resized, traded
-from defi_risk.flags.rule import Known, Rule, Scene, label
+from defi_risk.flags.parts import MATERIAL, deltas, moves_alone, owed, positions, posted, price_usd, resized, traded
+from defi_risk.flags.rule import Known, Rule, Scene
 from defi_risk.health.normal import Holding
 from defi_risk.ids import Factor
 from defi_risk.model import Side
 from defi_risk.text import shown
+from defi_risk.words import dollars, percent, share
+from defi_risk.words import line as percentage
+from defi_risk.words import price as written
+
+SLACK: Final = 1e-9
+"""What rounding may take a hedge that follows the advice out of its range by."""
 
 
 class Offset(NamedTuple):
@@ -72,14 +78,16 @@ def _by_distance(item: tuple[float, Known]) -> tuple[float, str]:
 
 def _fragile_flag(offset: Offset, weakest: tuple[float, Known], strongest: tuple[float, Known], concerned: list[Known], way: str) -> Flag:
     (hedge_hf, hedge), (hedged_hf, hedged) = weakest, strongest
-    other = "no opposite move liquidates" if hedged_hf == inf else f"{hedged_hf:.4f} the other way for"
+    back = "fall" if way == "rise" else "rise"
+    first, then = _move(hedge_hf, way), _move(hedged_hf, back)
+    other = f"no {back} liquidates {hedged.name}" if hedged_hf == inf else f"{hedged.name} stands a {back} of {then} ({hedged_hf:.4f})"
     return Flag(
         code="HEDGE_FRAGILE",
         severity=Severity.WARNING,
         accounts=tuple(sorted(known.account.id for known in concerned)),
         message=(
-            f"the {shown(offset.factor)} hedge in {label(hedge.account)} is liquidated by a market {way} of a price ratio of "
-            f"{hedge_hf:.4f}, against {other} {label(hedged.account)}: the hedge dies first"
+            f"the {shown(offset.factor)} hedge in {hedge.name} dies first: a market {way} of {first} liquidates it (price ratio "
+            f"{hedge_hf:.4f}), while {other}"
         ),
         evidence={
             "factor": offset.factor,
@@ -92,6 +100,11 @@ def _fragile_flag(offset: Offset, weakest: tuple[float, Known], strongest: tuple
         },
         threshold=None if hedged_hf == inf else hedged_hf,
     )
+
+
+def _move(ratio: float, way: str) -> str:
+    """A price ratio as the move of the market that it is."""
+    return share(ratio - 1.0 if way == "rise" else 1.0 - 1.0 / ratio)
 
 
 def _side(known: Known, *, up: bool) -> float:
@@ -113,7 +126,7 @@ def _stranded(scene: Scene) -> Iterator[Flag]:
         accounts=tuple(sorted({known.account.id for offset in found for known in offset.accounts()})),
         message=(
             f"legs in {factors} offset each other in profit and loss, not in margin: fragmentation is {book.fragmentation:.2f}, and "
-            f"{book.stranded_usd or 0.0:,.2f} USD to spare elsewhere cannot save the first account that dies"
+            f"{dollars(book.stranded_usd or 0.0)} to spare elsewhere cannot save the first account that dies"
         ),
         evidence={
             "fragmentation": book.fragmentation,
@@ -131,29 +144,31 @@ def _collateral_hedge(scene: Scene) -> Iterator[Flag]:
     lent: dict[Factor, float] = {}
     for known in loans:
         for factor, usd in posted(known).items():
-            if known.figures.requirement_usd > 0 and not scene.settings.stable(factor):
-                lent[factor] = lent.get(factor, 0.0) + usd
+            # what is owed in the same factor is a hedge already
+            net = usd - owed(known).get(factor, 0.0)
+            if known.figures.requirement_usd > 0 and net > 0 and not scene.settings.stable(factor):
+                lent[factor] = lent.get(factor, 0.0) + net
     if not scene.whole or not lent or not sides:
         return
     factor = max(sorted(lent), key=lambda one: lent[one])
     held = lent[factor] + sum(posted(known).get(factor, 0.0) for known in sides)
     net = sum(traded(known).get(factor, 0.0) for known in sides)
     ratio, limits = max(0.0, -net) / held, scene.limits
-    if limits.hedge_low <= ratio <= limits.hedge_high:
+    if limits.hedge_low - SLACK <= ratio <= limits.hedge_high + SLACK:
         return
     line = limits.hedge_low if ratio < limits.hedge_low else limits.hedge_high
     loan = max(loans, key=lambda known: (posted(known).get(factor, 0.0), known.account.id))
     side = max(sides, key=lambda known: (abs(traded(known).get(factor, 0.0)), known.figures.free_margin_usd, known.account.id))
     sell = line * held + net
-    advice = f"sell {sell:,.2f} USD" if sell > 0 else f"buy back {-sell:,.2f} USD"
+    advice = f"sell {dollars(sell)}" if sell > 0 else f"buy back {dollars(-sell)}"
     effect, says = _effect(scene, loan, side, factor, -sell)
     yield Flag(
         code="COLLATERAL_HEDGE",
         severity=Severity.INFO,
         accounts=tuple(sorted((loan.account.id, side.account.id))),
         message=(
-            f"shorts hedge {ratio:.1%} of {held:,.2f} USD of {shown(factor)} collateral, {'below' if line > ratio else 'above'} "
-            f"{line:.0%}: {advice} of it at {label(side.account)}{says}"
+            f"shorts hedge {share(ratio)} of {dollars(held)} of {shown(factor)} collateral, {'below' if line > ratio else 'above'} "
+            f"{percentage(line)}: {advice} of it at {side.name}{says}"
         ),
         evidence={
             "factor": factor,
@@ -203,11 +218,11 @@ def _effect(
         "loan_dies_down_after": down,
         "loan_dies_down_price_after": None if down is None else price * (1.0 + down),
     }
-    dies = "no rise liquidates it" if up is None else f"a rise to {price * (1.0 + up):,.2f} ({up:+.1%}) liquidates it"
-    lent = "no fall liquidates it" if down is None else f"a fall to {price * (1.0 + down):,.2f} ({down:+.1%}) does"
-    used = "" if mur is None else f", where margin use is then {mur:.1%}"
-    with_debt = f" with {lacking:,.2f} USD borrowed for margin" if lacking else ""
-    return effect, f"{used} and {dies}; for {label(loan.account)}{with_debt}, {lent}"
+    dies = "no rise liquidates it" if up is None else f"a rise to {written(price * (1.0 + up))} ({percent(up)}) liquidates it"
+    lent = "no fall liquidates it" if down is None else f"a fall to {written(price * (1.0 + down))} ({percent(down)}) does"
+    used = "" if mur is None else f", where margin use is then {share(mur)}"
+    with_debt = f" with {dollars(lacking)} borrowed for margin" if lacking else ""
+    return effect, f"{used} and {dies}; for {loan.name}{with_debt}, {lent}"
 
 
 RULES = (

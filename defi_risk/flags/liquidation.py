@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
+from typing import Final
 
 from defi_risk.flags.model import Flag, Severity
-from defi_risk.flags.rule import Known, Rule, Scene, label
+from defi_risk.flags.rule import Known, Rule, Scene
 from defi_risk.health.figures import Move
+from defi_risk.ids import Factor
 from defi_risk.text import clean, shown
+from defi_risk.words import at_least, dollars, percent, price
 
 
 def _liquidatable(scene: Scene) -> Iterator[Flag]:
-    for account, figures, _ in scene.known():
+    for account, figures, _, name in scene.known():
         if figures.liquidatable:
             blocked = clean(account.blocked) if account.blocked else ""
+            lacks = f"it lacks {at_least(-figures.surplus_usd)}, for " if figures.surplus_usd < 0 else ""
             refused = f"; a liquidation is refused at present: {blocked}" if blocked else ""
             yield Flag(
                 code="LIQUIDATABLE",
                 severity=Severity.CRITICAL,
                 accounts=(account.id,),
                 message=(
-                    f"{label(account)} can be liquidated now: collateral counts for {figures.weighted_collateral_usd:,.2f} USD "
-                    f"against a requirement of {figures.requirement_usd:,.2f} USD{refused}"
+                    f"{name} can be liquidated now: {lacks}collateral counts for {dollars(figures.weighted_collateral_usd)} against a "
+                    f"requirement of {dollars(figures.requirement_usd)}{refused}"
                 ),
                 evidence={
                     "weighted_collateral_usd": figures.weighted_collateral_usd,
@@ -36,6 +40,9 @@ def _liquidatable(scene: Scene) -> Iterator[Flag]:
             )
 
 
+ROUNDING: Final = 1e-12
+
+
 @dataclass(frozen=True, slots=True)
 class _Distance:
     """How far an account is from its line: as a price ratio, with the single move that is nearest, and in sigmas of a day."""
@@ -45,8 +52,9 @@ class _Distance:
     sigmas: float | None
 
     def below(self, ratio: float, sigmas: float) -> tuple[bool, bool]:
-        """Whether it lies below a price ratio, and below so many sigmas."""
-        return self.ratio is not None and self.ratio < ratio, self.sigmas is not None and self.sigmas < sigmas
+        """Whether it lies below a price ratio, and below so many sigmas; what stands on a line but for rounding is not below it."""
+        near = self.ratio is not None and self.ratio < ratio * (1.0 - ROUNDING)
+        return near, self.sigmas is not None and self.sigmas < sigmas * (1.0 - ROUNDING)
 
 
 def _near(scene: Scene) -> Iterator[Flag]:
@@ -77,14 +85,14 @@ def _near_flag(known: Known, distance: _Distance, below: tuple[bool, bool], seve
     figures, nearest = known.figures, distance.nearest
     found: list[str] = []
     if below[0] and distance.ratio is not None:
-        found.append(f"a price ratio of {distance.ratio:.4f} from liquidation, below {ratio:g}: {_way(known, distance)}")
+        found.append(f"{_way(known, distance)} liquidates it, a price ratio of {distance.ratio:.4f} (below {ratio:g})")
     if below[1] and distance.sigmas is not None:
-        found.append(f"{distance.sigmas:.2f} standard deviations of a day from liquidation, below {sigmas:g}")
+        found.append(f"{distance.sigmas:.2f} standard deviations of a day to liquidation (below {sigmas:g})")
     return Flag(
         code="NEAR_LIQUIDATION",
         severity=severity,
         accounts=(known.account.id,),
-        message=f"{label(known.account)} is {'; and '.join(found)}",
+        message=f"{known.name}: {'; '.join(found)}",
         evidence={
             "ratio": distance.ratio,
             "hf": figures.hf,
@@ -100,12 +108,20 @@ def _near_flag(known: Known, distance: _Distance, below: tuple[bool, bool], seve
 
 
 def _way(known: Known, distance: _Distance) -> str:
-    """What brings the account to its line at that price ratio."""
+    """The move that brings the account to its line at that price ratio."""
     figures, nearest, ratio = known.figures, distance.nearest, distance.ratio or 1.0
     if nearest is not None and _price_ratio(nearest) <= ratio:
-        return f"{shown(nearest.peg or nearest.factor)} alone moving {nearest.move:+.2%} liquidates it"
+        at = "" if nearest.peg else f", {_priced(known, nearest.factor)}to {price(nearest.price)},"
+        return f"a move of {shown(nearest.peg or nearest.factor)} alone by {percent(nearest.move)}{at}"
     move = figures.down if figures.up is None or (figures.down is not None and 1 / (1 + figures.down) <= ratio) else figures.up
-    return f"a market move of {0.0 if move is None else move:+.2%} liquidates it"
+    return f"a market move of {percent(move or 0.0)}"
+
+
+def _priced(known: Known, factor: Factor) -> str:
+    """What that price is the price of, where it is not the factor itself: the largest leg is a pegged token."""
+    legs = [holding for holding in known.normal.holdings if holding.key.factor == factor]
+    largest = max(legs, key=lambda holding: (abs(holding.value), holding.leg.asset.id), default=None)
+    return "" if largest is None or largest.key.peg is None else f"{shown(largest.leg.asset.symbol, 12)} "
 
 
 def _price_ratio(move: Move) -> float:
@@ -116,7 +132,7 @@ def _volatility_missing(scene: Scene) -> Iterator[Flag]:
     # a book that gives no volatility at all has not asked for sigmas
     if not scene.settings.volatility and scene.history is None:
         return
-    lacking = {account.id: figures.sigma_missing for account, figures, _ in scene.known() if figures.sigma_missing}
+    lacking = {account.id: figures.sigma_missing for account, figures, _, _ in scene.known() if figures.sigma_missing}
     if lacking:
         names = sorted({name for missing in lacking.values() for name in missing})
         yield Flag(

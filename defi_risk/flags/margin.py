@@ -7,9 +7,11 @@ from math import isfinite
 
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.parts import leverage, named, positions, share_to_cut
-from defi_risk.flags.rule import Known, Rule, Scene, label
+from defi_risk.flags.rule import Known, Rule, Scene
 from defi_risk.health.normal import Holding
 from defi_risk.model import Position, Side
+from defi_risk.words import at_least, dollars, line
+from defi_risk.words import share as percentage
 
 
 def _margin_low(scene: Scene) -> Iterator[Flag]:
@@ -23,7 +25,7 @@ def _margin_flag(scene: Scene, known: Known, health: float) -> Flag:
     critical = health < scene.limits.margin_critical
     target = scene.limits.margin_warning
     missing = target * known.figures.requirement_usd - known.figures.weighted_collateral_usd
-    remedy = f"add {missing:,.2f} USD of collateral"
+    remedy = f"add {at_least(missing)} of collateral"
     evidence: dict[str, float | int | str | bool | None] = {
         "health": health,
         "weighted_collateral_usd": known.figures.weighted_collateral_usd,
@@ -46,13 +48,16 @@ def _margin_flag(scene: Scene, known: Known, health: float) -> Flag:
         if share is None:
             remedy = f"{remedy} to bring it back to {target:g}; closing all of its {named(holding)} would not be enough"
         else:
-            cut = f"close {share:.1%} ({share * size:,.2f} USD) of its {named(holding)}, the position of the highest leverage"
+            cut = f"close {at_least(share * size)} ({percentage(share)}) of its {named(holding)}, the position of the highest leverage"
             remedy = f"{cut}, or {remedy}, to bring it back to {target:g}"
+    # a health of what is below zero says nothing: the amounts do
+    counts, needs = known.figures.weighted_collateral_usd, known.figures.requirement_usd
+    has = f"{health:.4f} times" if counts >= 0 else f"{dollars(counts)} to meet the {dollars(needs)} of"
     return Flag(
         code="MARGIN_LOW",
         severity=Severity.CRITICAL if critical else Severity.WARNING,
         accounts=(known.account.id,),
-        message=f"{label(known.account)} has {health:.4f} times its maintenance requirement: {remedy}",
+        message=f"{known.name} has {has} its maintenance requirement: {remedy}",
         evidence=evidence,
         threshold=scene.limits.margin_critical if critical else target,
     )
@@ -70,12 +75,12 @@ def _mur_high(scene: Scene) -> Iterator[Flag]:
         if used <= 0 or (figures.mur is not None and figures.mur <= scene.limits.mur):
             continue
         what = "of its borrow limit" if lending else "of its equity after haircuts as initial margin"
-        says = f"uses {figures.mur:.2%} {what}" if figures.mur is not None else f"has nothing to meet {used:,.2f} USD with"
+        says = f"uses {percentage(figures.mur, 2)} {what}" if figures.mur is not None else f"has nothing to meet {dollars(used)} with"
         yield Flag(
             code="MUR_HIGH",
             severity=Severity.WARNING,
             accounts=(known.account.id,),
-            message=f"{label(known.account)} {says}, above {scene.limits.mur:.0%}",
+            message=f"{known.name} {says}, above {line(scene.limits.mur)}",
             evidence={
                 "mur": figures.mur,
                 "used_usd": used,
@@ -90,13 +95,15 @@ def _upnl_drain(scene: Scene) -> Iterator[Flag]:
     for known in scene.known(Side.DERIVATIVES):
         wallet = known.figures.collateral_usd
         profit = sum(sum(holding.worth.values()) for holding, _ in positions(known))
-        if wallet > 0 and -profit > scene.limits.drain * wallet:
+        if profit < 0 and -profit > scene.limits.drain * wallet:
+            share = -profit / wallet if wallet > 0 else None
+            of = f"{percentage(share)} of the wallet balance" if share is not None else "more than the wallet balance, which is gone"
             yield Flag(
                 code="UPNL_DRAIN",
                 severity=Severity.WARNING,
                 accounts=(known.account.id,),
-                message=f"{label(known.account)}: unrealised losses of {-profit:,.2f} USD are {-profit / wallet:.1%} of the wallet balance",
-                evidence={"unrealized_pnl_usd": profit, "wallet_usd": wallet, "share": -profit / wallet},
+                message=f"{known.name}: unrealised losses of {dollars(-profit)} are {of}",
+                evidence={"unrealized_pnl_usd": profit, "wallet_usd": wallet, "share": share},
                 threshold=scene.limits.drain,
             )
 

@@ -13,6 +13,7 @@ from defi_risk.flags.rule import DAY, Rule, Scene
 from defi_risk.ids import AccountId, Factor
 from defi_risk.model import Side
 from defi_risk.text import shown
+from defi_risk.words import dollars, percent, share
 
 HOUR: Final = 3_600
 CUT: Final = (0.10, 0.20)
@@ -36,7 +37,7 @@ def _price_move(scene: Scene) -> Iterator[Flag]:
                 code="PRICE_MOVE",
                 severity=Severity.WARNING,
                 accounts=tuple(accounts),
-                message=f"{shown(factor)}, which is collateral, moved {found.move:+.2%} within 60 minutes, from {_time(found.start)}",
+                message=f"{shown(factor)}, which is collateral, moved {percent(found.move)} within 60 minutes, from {_time(found.start)}",
                 evidence={"factor": factor, "move": found.move, "start": _time(found.start), "end": _time(found.end)},
                 threshold=scene.limits.price_move,
             )
@@ -93,14 +94,14 @@ def _volatility_shift(scene: Scene) -> Iterator[Flag]:
     for factor, found in sorted(users.items()):
         shift = volatility_shift(history, factor)
         if shift is not None and shift.percentile < scene.limits.percentile:
-            least, most = (share * gross.get(factor, 0.0) for share in CUT)
+            least, most = (part * gross.get(factor, 0.0) for part in CUT)
             yield Flag(
                 code="VOLATILITY_SHIFT",
                 severity=Severity.INFO,
                 accounts=tuple(sorted(found)),
                 message=(
-                    f"{shown(factor)} is calm: {shift.now:.2%} a day over 7 days, the {shift.percentile:.0%} percentile of the year; the "
-                    f"counter-cyclical rule asks to cut leverage in it by 10 to 20 %, {least:,.2f} to {most:,.2f} USD"
+                    f"{shown(factor)} is calm: {share(shift.now)} a day over 7 days, less than in {share(1.0 - shift.percentile)} of "
+                    f"the year; the counter-cyclical rule asks to cut leverage in it by 10 to 20 %, {dollars(least)} to {dollars(most)}"
                 ),
                 evidence={
                     "factor": factor,

@@ -8,14 +8,19 @@ from typing import Final, NamedTuple
 
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.parts import price_usd
-from defi_risk.flags.rule import Known, Rule, Scene, label
+from defi_risk.flags.rule import Known, Rule, Scene
 from defi_risk.health.normal import Holding
 from defi_risk.ids import USD, AccountId, Factor, Peg
 from defi_risk.model import Side
 from defi_risk.text import shown
+from defi_risk.words import dollars, price, share
 
 ROUNDING: Final = 1e-12
 """What a quotient of prices may be above its limit by."""
+
+
+DUST: Final = 1.0
+"""USD of an asset below which nothing in a book depends on it."""
 
 
 class Seen(NamedTuple):
@@ -51,8 +56,8 @@ def _venue_basis(scene: Scene) -> Iterator[Flag]:
                 severity=Severity.WARNING,
                 accounts=tuple(sorted({here.known.account.id, there.known.account.id})),
                 message=(
-                    f"{shown(factor)} is {here.usd:,.4f} USD to {label(here.known.account)} and {there.usd:,.4f} USD to "
-                    f"{label(there.known.account)}: {apart:.2%} apart"
+                    f"{shown(factor)} is ${price(here.usd)} to {here.known.name} and ${price(there.usd)} to {there.known.name}: "
+                    f"{share(apart, 2)} apart"
                 ),
                 evidence={
                     "factor": factor,
@@ -81,7 +86,7 @@ def _depeg(scene: Scene) -> Iterator[Flag]:
         if scene.settings.stable(factor):
             worst = max(seen, key=lambda one: (abs(one.usd - 1.0), one.known.account.id))
             if abs(worst.usd - 1.0) > scene.limits.depeg + ROUNDING:
-                says = f"{shown(factor)} is {worst.usd:,.4f} USD to {label(worst.known.account)}"
+                says = f"{shown(factor)} is ${worst.usd:,.4f} to {worst.known.name}"
                 yield from _depeg_flag(scene, factor, None, worst.usd - 1.0, says, [worst.known])
     pegged = _ratios(scene, {factor: sorted(one.usd for one in seen)[(len(seen) - 1) // 2] for factor, seen in everywhere.items()})
     for (peg, factor, _), seen in sorted(pegged.items(), key=lambda item: item[0]):
@@ -89,8 +94,8 @@ def _depeg(scene: Scene) -> Iterator[Flag]:
         # what grows against its factor is worth more than it, and by how much nobody tells: less than one, or two answers, is a fault
         apart = 1.0 - low.usd / max(1.0, high.usd)
         if apart > scene.limits.depeg + ROUNDING:
-            against = f", {high.usd:,.4f} to {label(high.known.account)}" if high.usd > max(1.0, low.usd) else ""
-            says = f"{shown(peg)} is {low.usd:,.4f} to {label(low.known.account)}{against}"
+            against = f", {high.usd:,.4f} to {high.known.name}" if high.usd > max(1.0, low.usd) else ""
+            says = f"{shown(peg)} is {low.usd:,.4f} to {low.known.name}{against}"
             yield from _depeg_flag(scene, factor, peg, -apart, says, [low.known, high.known])
 
 
@@ -117,20 +122,24 @@ def _depeg_flag(scene: Scene, factor: Factor, peg: Peg | None, off: float, says:
     """One flag, with what the book's loans and its derivatives accounts have at stake."""
     sides: dict[Side, float] = dict.fromkeys(Side, 0.0)
     accounts: set[AccountId] = {known.account.id for known in seen}
-    long = short = 0.0
+    long = short = touched = 0.0
     for known in scene.known():
         usd = _exposure(known, factor, peg if known.account.side is Side.LENDING else None)
-        if any(_depends(holding, factor) for holding in known.normal.holdings):
+        held = sum(abs(holding.value) for holding in known.normal.holdings if _depends(holding, factor))
+        if held:
+            touched += held
             sides[known.account.side] += usd
             accounts.add(known.account.id)
         long, short = long + max(0.0, usd), short + max(0.0, -usd)
+    if touched < DUST:
+        return
     yield Flag(
         code="DEPEG",
         severity=Severity.WARNING,
         accounts=tuple(sorted(accounts)),
         message=(
-            f"{says}, {abs(off):.2%} off; the book's loans are exposed to it by {sides[Side.LENDING]:,.2f} USD, its derivatives "
-            f"accounts by {sides[Side.DERIVATIVES]:,.2f} USD"
+            f"{says}, {share(abs(off), 2)} off; the book's loans are exposed to it by {dollars(sides[Side.LENDING])}, its derivatives "
+            f"accounts by {dollars(sides[Side.DERIVATIVES])}"
         ),
         evidence={
             "factor": factor,

@@ -12,9 +12,9 @@ from defi_risk.health.account import Assessed
 from defi_risk.health.figures import AccountFigures, Figures
 from defi_risk.health.normal import Normal
 from defi_risk.health.settings import HealthSettings
-from defi_risk.ids import AccountId, short
+from defi_risk.ids import AccountId
 from defi_risk.model import Account, Side, SourceReport
-from defi_risk.text import shown
+from defi_risk.words import Names
 
 if TYPE_CHECKING:
     from defi_risk.history import PriceHistory
@@ -38,11 +38,12 @@ class Rescue(Protocol):
 
 
 class Known(NamedTuple):
-    """A known account with its figures and its normal form."""
+    """A known account with its figures, its normal form and its name for eyes."""
 
     account: Account
     figures: AccountFigures
     normal: Normal[float]
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Scene:
     """A book as it was read, with its figures. Accounts come in the order of their ids.
 
     `assessed` are the known accounts in their normal form. `history` is the price history, `previous` the accounts of the snapshot before
-    this one, `plan` the rescue plan for the configured stress; None where there is none: rules that need it are silent.
+    this one, `plan` the rescue plan for the configured stress; None where there is none: rules that need it are silent. `names` are those
+    of a snapshot's tables.
     """
 
     accounts: Sequence[Account]
@@ -62,12 +64,13 @@ class Scene:
     history: PriceHistory | None = None
     previous: Sequence[Account] | None = None
     plan: Rescue | None = None
+    names: Names = field(default_factory=Names)
 
     def known(self, side: Side | None = None) -> Iterator[Known]:
         """Accounts that have figures (of one side, where told), with them."""
         for account in self.accounts:
             if account.id in self.figures.accounts and side in (None, account.side):
-                yield Known(account, self.figures.accounts[account.id], self.assessed[account.id].normal)
+                yield Known(account, self.figures.accounts[account.id], self.assessed[account.id].normal, self.names.of(account))
 
     @property
     def whole(self) -> bool:
@@ -105,15 +108,7 @@ class Rule:
         return self.line.format_map(asdict(limits))
 
 
-def label(account: Account) -> str:
-    """An account for eyes: `Aave V3 core 0x71C7…976F`; one written by hand by its name alone."""
-    owner = short(account.owner) if account.owner.startswith("0x") else account.owner
-    market = "" if account.market == "manual" else shown(account.market)
-    return " ".join(dict.fromkeys(part for part in (shown(account.venue), market, shown(owner)) if part))
-
-
-def listed(accounts: Iterable[Account]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Several accounts for eyes: the first of them, and how many more there are."""
-    names = [label(account) for account in accounts]
     more = f" and {len(names) - MOST_LISTED:,} more" if len(names) > MOST_LISTED else ""
     return ", ".join(names[:MOST_LISTED]) + more

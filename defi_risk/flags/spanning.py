@@ -13,6 +13,7 @@ from defi_risk.health.carry import carry_usd_per_year
 from defi_risk.ids import Factor
 from defi_risk.model import Account, Role, Side
 from defi_risk.text import shown
+from defi_risk.words import dollars
 
 
 def _borrowed_margin(scene: Scene) -> Iterator[Flag]:
@@ -25,11 +26,11 @@ def _borrowed_margin(scene: Scene) -> Iterator[Flag]:
         named = [loan for loan, funded in scene.settings.links if is_named(side.account, funded)]
         if named:
             linked = [known for known in loans if any(is_named(known.account, name) for name in named)]
-            yield from _borrowed_flag(scene, [side], [(known, known.figures.debt_usd) for known in linked])
+            yield from _borrowed_flag(scene, [side], [(known, known.figures.debt_usd) for known in linked], "is")
         else:
             open_.append(side)
     if open_:
-        yield from _borrowed_flag(scene, open_, [(known, _lent_on_volatile(scene, known)) for known in loans])
+        yield from _borrowed_flag(scene, open_, [(known, _lent_on_volatile(scene, known)) for known in loans], "can be")
 
 
 def is_named(account: Account, name: str) -> bool:
@@ -48,20 +49,20 @@ def _lent_on_volatile(scene: Scene, known: Known) -> float:
     return max(0.0, _stable(scene, owed(known)) - _stable(scene, held)) if volatile > 0 else 0.0
 
 
-def _borrowed_flag(scene: Scene, sides: Sequence[Known], loans: Sequence[tuple[Known, float]]) -> Iterator[Flag]:
+def _borrowed_flag(scene: Scene, sides: Sequence[Known], loans: Sequence[tuple[Known, float]], verb: str) -> Iterator[Flag]:
     owing = [(known, usd) for known, usd in loans if usd > 0]
     debt, margin = sum(usd for _, usd in owing), sum(_stable(scene, posted(side)) for side in sides)
     if not owing:
         return
     times = scene.figures.book.true_leverage
     leverage = "not to be told, for its net equity is not positive" if times is None else f"{times:.2f}"
-    owe = f"{listed(known.account for known, _ in owing)} {'owes' if len(owing) == 1 else 'owe'} {debt:,.2f} USD"
+    owe = f"{listed([known.name for known, _ in owing])} {'owes' if len(owing) == 1 else 'owe'} {dollars(debt)}"
     yield Flag(
         code="BORROWED_MARGIN",
         severity=Severity.WARNING,
         accounts=tuple(sorted(known.account.id for known in (*sides, *(known for known, _ in owing)))),
         message=(
-            f"{min(debt, margin):,.2f} USD of the {margin:,.2f} USD of stable margin in {listed(side.account for side in sides)} can be "
+            f"{dollars(min(debt, margin))} of the {dollars(margin)} of stable margin in {listed([side.name for side in sides])} {verb} "
             f"borrowed money: {owe}; the book's true leverage is {leverage}"
         ),
         evidence={
@@ -120,9 +121,9 @@ def _wrong_way_flag(scene: Scene, collateral: Part, positions: Part, tied: float
         severity=Severity.WARNING,
         accounts=tuple(sorted(known.account.id for known, _ in (*loans, *sides))),
         message=(
-            f"{usd:,.2f} USD of {shown(held)} carry the debt of {listed(known.account for known, _ in loans)} while "
-            f"{listed(known.account for known, _ in sides)} {'is' if len(sides) == 1 else 'are'} {'long' if notional > 0 else 'short'} "
-            f"{abs(notional):,.2f} USD of {shown(other)}, {why}: one move hurts both"
+            f"{dollars(usd)} of {shown(held)} carry the debt of {listed([known.name for known, _ in loans])} while "
+            f"{listed([known.name for known, _ in sides])} {'is' if len(sides) == 1 else 'are'} {'long' if notional > 0 else 'short'} "
+            f"{dollars(abs(notional))} of {shown(other)}, {why}: one move hurts both"
         ),
         evidence={
             "collateral": held,
@@ -146,13 +147,14 @@ def _negative_carry(scene: Scene) -> Iterator[Flag]:
     if net >= -scene.limits.carry or net >= 0:
         return
     unrated = sum(_unrated(known) for known in earning.values())
-    gap = f"; the rates of {unrated} legs are not known and count as none" if unrated else ""
-    paid = f"funding of {funding:,.2f} received" if funding >= 0 else f"funding of {-funding:,.2f} paid"
+    legs = "rate of 1 leg is not known and counts" if unrated == 1 else f"rates of {unrated} legs are not known and count"
+    gap = f"; the {legs} as none" if unrated else ""
+    paid = f"funding of {dollars(abs(funding))} {'received' if funding >= 0 else 'paid'}"
     yield Flag(
         code="NEGATIVE_CARRY",
         severity=Severity.WARNING,
         accounts=tuple(sorted(earning)),
-        message=f"the book pays {-net:,.2f} USD a year: interest of {borrow:,.2f} paid, {supply:,.2f} earned, {paid}{gap}",
+        message=f"the book pays {dollars(-net)} a year: interest of {dollars(borrow)} paid, {dollars(supply)} earned, {paid}{gap}",
         evidence={
             "carry_usd_per_year": net,
             "borrow_usd_per_year": borrow,

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 from defi_risk.flags.model import Flag, Severity
-from defi_risk.flags.rule import Known, Rule, Scene, label, listed
+from defi_risk.flags.rule import Known, Rule, Scene, listed
 from defi_risk.health.distance import Ratios, crossing, market
 from defi_risk.health.figures import Event, Stress
 from defi_risk.ids import AccountId
 from defi_risk.model import Side
 from defi_risk.text import shown
+from defi_risk.words import at_least, dollars, percent
 
 LITTLE: Final = 1e-9
 PASSING: Final = 1.05
@@ -44,11 +45,12 @@ def _breach(stress: Stress, dead: set[AccountId], thin: set[AccountId], known: d
         parts.append(f"liquidates {_listed(dead, known)}")
     if thin:
         parts.append(f"leaves {_listed(thin, known)} below {line:g} times the maintenance requirement")
+    title = f" ({shown(stress.title, 100)})" if stress.title not in ("", stress.scenario) else ""
     return Flag(
         code="STRESS_BREACH",
         severity=Severity.WARNING,
         accounts=tuple(sorted(dead | thin)),
-        message=f"stress {shown(stress.title or stress.scenario, 60)} {' and '.join(parts)}; equity is then {stress.equity_usd:,.2f} USD",
+        message=f"stress {shown(stress.scenario, 60)}{title} {' and '.join(parts)}; equity is then {dollars(stress.equity_usd)}",
         evidence={
             "scenario": stress.scenario,
             "min_health": stress.min_health,
@@ -63,7 +65,7 @@ def _breach(stress: Stress, dead: set[AccountId], thin: set[AccountId], known: d
 
 
 def _listed(ids: set[AccountId], known: dict[AccountId, Known]) -> str:
-    return listed(known[id].account for id in sorted(ids) if id in known)
+    return listed([known[id].name for id in sorted(ids) if id in known])
 
 
 def _cluster(scene: Scene) -> Iterator[Flag]:
@@ -79,8 +81,8 @@ def _cluster(scene: Scene) -> Iterator[Flag]:
                 severity=Severity.WARNING,
                 accounts=tuple(sorted({one.account.id for _, (_, left), (_, right) in pairs for one in (left, right)})),
                 message=(
-                    f"on the way {way}, {label(loan.account)} is liquidated at {here - 1:+.2%} and {label(perp.account)} at "
-                    f"{there - 1:+.2%}: {apart:.2%} apart"
+                    f"on the way {way}, {loan.name} is liquidated at {percent(here - 1)} and {perp.name} at {percent(there - 1)}: a "
+                    f"price ratio of {1 + apart:.4f} apart"
                 ),
                 evidence={
                     "direction": way,
@@ -165,7 +167,7 @@ def _cascade_flag(path: str, event: Event, first: Known, nearer: list[tuple[floa
         severity=Severity.WARNING,
         accounts=tuple(sorted({first.account.id, *(one.account.id for _, one in nearer)})),
         message=(
-            f"path {shown(path, 40)}: when {label(first.account)} is liquidated at {event.move:+.2%}, {label(nearest.account)} is a price "
+            f"path {shown(path, 40)}: when {first.name} is liquidated at {percent(event.move)}, {nearest.name} is a price "
             f"ratio of {after:.4f} from its own liquidation ({before})"
         ),
         evidence={
@@ -186,7 +188,7 @@ def _rescue_infeasible(scene: Scene) -> Iterator[Flag]:
     if plan is None or not all(sides.values()) or (plan.feasible and plan.outside_capital_usd <= 0):
         return
     outside = plan.outside_capital_usd
-    needs = f"it takes {outside:,.2f} USD from outside" if outside > 0 else "more must be closed or repaid than the venues allow to move"
+    needs = f"it takes {at_least(outside)} from outside" if outside > 0 else "more must be closed or repaid than the venues allow to move"
     yield Flag(
         code="RESCUE_INFEASIBLE",
         severity=Severity.WARNING,

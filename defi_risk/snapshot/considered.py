@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 from msgspec import Struct
 
 from defi_risk.ids import AccountId
 from defi_risk.snapshot.build import book_health
+from defi_risk.snapshot.canonical import Said
 from defi_risk.snapshot.model import BookHealth
 from defi_risk.snapshot.results import Move, Ratio, Usd
 from defi_risk.text import clean
@@ -50,7 +49,7 @@ class Grid(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scenarios: tuple[Scanned, ...]
 
 
-class Considered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Considered(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A what-if. `accounts_before` and `accounts_after` are those that it touches; `grid` only where that was asked."""
 
     what_if: Literal["isolate", "merge", "sweep", "grid"]
@@ -59,12 +58,6 @@ class Considered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accounts_before: tuple[Standing, ...]
     accounts_after: tuple[Standing, ...]
     grid: Grid | None
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Canonical JSON: sorted keys. Raises `ValueError` for a NaN or an infinity, which is a bug."""
-        separators = (",", ":") if indent is None else (",", ": ")
-        content: object = msgspec.to_builtins(self)
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
 
 
 def changed(what_if: Literal["isolate", "merge", "sweep"], found: Comparison, touched: Sequence[AccountId]) -> Considered:

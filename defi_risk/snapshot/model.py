@@ -8,12 +8,12 @@ and are left out of the file.
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from defi_risk.snapshot.canonical import Said
 from defi_risk.snapshot.results import Boundary, Chance, Event, Move, Ratio, Sigma, Stress, Usd
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ class Flag(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     threshold: float | str | None
 
 
-class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Snapshot(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One frozen reading of a book: sources, accounts, figures and flags.
 
     `boundary` is null where the book depends on fewer than two factors; `stress` and `cascade` are computed from the known accounts;
@@ -296,12 +296,6 @@ class Snapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def id(self) -> str:
         """A name for this snapshot that sorts by time and is safe in a file name."""
         return self.taken_at.translate(str.maketrans("", "", "-:")) + "-" + self.digest[:12]
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Canonical JSON: sorted keys, no spaces unless indented. Raises `ValueError` for a NaN or an infinity, which is a bug."""
-        separators = (",", ":") if indent is None else (",", ": ")
-        content: object = msgspec.to_builtins(self)
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
 
     @staticmethod
     def from_json(text: str | bytes, file: str = "") -> Snapshot:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 from msgspec import Struct
 
 from defi_risk.snapshot.build import book_health
+from defi_risk.snapshot.canonical import Said
 from defi_risk.snapshot.model import Amount, BookHealth
 from defi_risk.snapshot.results import Move, Usd
 from defi_risk.text import clean
@@ -35,7 +34,7 @@ class PlannedAction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: str
 
 
-class RescuePlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RescuePlan(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A plan. `target` is the market move to survive, a list where there are several; for a budget alone the ends of the widest corridor.
 
     Where it is not `feasible`, the actions are those that survive the most that can be had, `reached` says how much that is.
@@ -51,12 +50,6 @@ class RescuePlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     after: BookHealth
     limits_hit: tuple[str, ...]
     reached: tuple[Move, Move] | None
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Canonical JSON: sorted keys. Raises `ValueError` for a NaN or an infinity, which is a bug."""
-        separators = (",", ":") if indent is None else (",", ": ")
-        content: object = msgspec.to_builtins(self)
-        return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
 
 
 def rescue_plan(found: Plan) -> RescuePlan:

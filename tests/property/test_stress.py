@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from math import isclose, isfinite
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pytest import approx
 
 from defi_risk.health import HealthSettings
 from defi_risk.health.account import Assessed, assess
@@ -148,7 +148,7 @@ def test_no_variant_is_worse_than_the_one_reported(book: list[Account], each: li
     # the same numbers but for rounding, which depends on what else is multiplied in one go
     same = [one for one in alone if one.shocks == worst.shocks and one.passed == worst.passed]
     assert any([event.account for event in one.liquidations] == [event.account for event in worst.liquidations] for one in same)
-    assert any(one.equity_usd == approx(worst.equity_usd, rel=1e-9, abs=1e-6) for one in same)
+    assert any(one.equity_usd == pytest.approx(worst.equity_usd, rel=1e-9, abs=1e-6) for one in same)
 
 
 @own.examples(100)
