@@ -18,6 +18,7 @@ import re
 import stat
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, NoReturn
 from urllib.parse import quote, unquote, urlsplit
@@ -138,14 +139,15 @@ def _cut(found: str) -> str:
     return found if url.endswith("//") else public_url(url) + found[len(url) :]
 
 
-def _parts(value: str) -> set[str]:
+@cache
+def _parts(value: str) -> frozenset[str]:
     """The texts whose appearance would give a secret away: all of it, or the parts of a URL that can hold a key."""
     parts = {value}
     if "://" in value:
         try:
             url = urlsplit(value)
         except ValueError:
-            return parts
+            return frozenset(parts)
         queries = [piece.partition("=")[2] for piece in url.query.split("&")]
         login = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
         pieces = [
@@ -160,7 +162,7 @@ def _parts(value: str) -> set[str]:
         # the URL itself is left to the cut of all URLs, which keeps the host readable
         parts = {piece for piece in pieces if piece.strip("/")}
     parts = {part for part in parts if len(part) >= _WORTH_HIDING}
-    return parts | {quote(part, safe="") for part in parts} | {unquote(part) for part in parts}
+    return frozenset(parts | {quote(part, safe="") for part in parts} | {unquote(part) for part in parts})
 
 
 def _made(value: str, origin: str) -> Secret:

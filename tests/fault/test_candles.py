@@ -49,6 +49,7 @@ factor = "USDC"
 amount = "12000"
 price = "1"
 """
+pytestmark = pytest.mark.slow
 HANGS = ("hang", "dribble", "cut")
 
 

@@ -49,7 +49,7 @@ def depth(found: Boundary, points: Array) -> Array:
 pairs = st.sampled_from([(ETH, BTC), (ETH, SOL), (BTC, USDC)])
 
 
-@examples(150)
+@examples(75)
 @given(books(), pairs)
 def test_inside_is_safe_and_outside_is_not(accounts: list[Account], axes: tuple[str, str]) -> None:
     arrays, found = drawn(accounts, *axes)
@@ -63,7 +63,7 @@ def test_inside_is_safe_and_outside_is_not(accounts: list[Account], axes: tuple[
     assert (worst[inside < -1e-9] <= 1e-9).all()
 
 
-@examples(100)
+@examples(50)
 @given(books(), pairs)
 def test_today_is_inside_and_every_side_is_its_account_s_line(accounts: list[Account], axes: tuple[str, str]) -> None:
     arrays, found = drawn(accounts, *axes)
@@ -79,7 +79,7 @@ def test_today_is_inside_and_every_side_is_its_account_s_line(accounts: list[Acc
             assert abs(row[list(arrays.ids).index(owner)]) < 1e-9
 
 
-@examples(100)
+@examples(50)
 @given(books())
 def test_arrays_say_what_the_closed_forms_say(accounts: list[Account]) -> None:
     """Today, and at the market's crossings."""
@@ -96,7 +96,7 @@ def test_arrays_say_what_the_closed_forms_say(accounts: list[Account]) -> None:
             assert not dead(arrays.surplus(today), arrays.requirement(today), arrays.strict)[0, row]
 
 
-@examples(60)
+@examples(30)
 @given(books(), st.integers(0, 2**32 - 1))
 def test_deaths_are_counted_as_they_are_told_one_by_one(accounts: list[Account], seed: int) -> None:
     arrays = Arrays.of([assess(account, SETTINGS, {}) for account in accounts])

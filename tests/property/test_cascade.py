@@ -118,7 +118,7 @@ def first_moves(events: Sequence[Event]) -> dict[AccountId, float]:
     return {event.account: event.move for event in reversed(events)}
 
 
-@own.examples(200)
+@own.examples(70)
 @given(books(), own.settings)
 def test_every_path_conserves_value_and_starts_where_it_must(book: list[Account], settings: HealthSettings) -> None:
     assessed = assessed_of(book, settings)
@@ -139,7 +139,7 @@ def test_every_path_conserves_value_and_starts_where_it_must(book: list[Account]
             assert any(event.account == one.account.id for event in found["up"])
 
 
-@own.examples(150)
+@own.examples(52)
 @given(books(), own.settings, st.sampled_from([(LOWEST,), (HIGHEST,), (0.6, HIGHEST), (1.6, LOWEST)]))
 def test_a_walk_adds_up(book: list[Account], settings: HealthSettings, stops: tuple[float, ...]) -> None:
     assessed = assessed_of(book, settings)
@@ -150,7 +150,7 @@ def test_a_walk_adds_up(book: list[Account], settings: HealthSettings, stops: tu
     check_finals(walked, assessed, route[-1], size)
 
 
-@own.examples(150)
+@own.examples(52)
 @given(books(), own.settings, st.sampled_from([LOWEST, HIGHEST]))
 def test_a_walk_is_in_order_and_leaves_nothing_for_another(book: list[Account], settings: HealthSettings, end: float) -> None:
     assessed = assessed_of(book, settings)
@@ -176,7 +176,7 @@ SHOCKS = st.builds(
 )
 
 
-@own.examples(150)
+@own.examples(52)
 @given(books(), own.settings, st.lists(SHOCKS, min_size=1, max_size=3))
 def test_value_is_conserved_under_shocks(book: list[Account], settings: HealthSettings, shocks: list[Shock]) -> None:
     assessed = assessed_of(book, settings)
@@ -197,7 +197,7 @@ def relative(surplus: Surplus, ramps: Ramps, point: float) -> float:
     return surplus.at(ramps, point) / max(size, 1e-9)
 
 
-@own.examples(200)
+@own.examples(70)
 @given(books(), own.settings, st.lists(SHOCKS, min_size=1, max_size=3))
 def test_an_account_lives_between_its_liquidations_and_dies_at_them(
     book: list[Account], settings: HealthSettings, shocks: list[Shock]
@@ -223,7 +223,7 @@ def test_an_account_lives_between_its_liquidations_and_dies_at_them(
                     surplus, point = Surplus.of(step.taken.after, strict=account.strict), end
 
 
-@own.examples(300)
+@own.examples(105)
 @given(own.accounts(), st.data())
 def test_one_liquidation_conserves_value(account: Account, data: st.DataObject) -> None:
     rule = data.draw(st.sampled_from(LENDING if account.side is Side.LENDING else DERIVATIVES))

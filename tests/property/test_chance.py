@@ -35,7 +35,7 @@ def outlooks(book: list[Account], sigma: float, seed: int = 1, paths: int = 400)
     return simulate(assessed, Arrays.of(assessed), daily, SETTINGS, paths=paths, seed=seed, horizons=(1.0, 3.0)).outlooks
 
 
-@examples(60)
+@examples(36)
 @given(books(), st.sampled_from([0.0, 0.01, 0.05, 0.3]), st.integers(0, 2**40))
 def test_what_chances_have_in_common(book: list[Account], sigma: float, seed: int) -> None:
     day, longer = outlooks(book, sigma, seed)
@@ -53,7 +53,7 @@ def test_what_chances_have_in_common(book: list[Account], sigma: float, seed: in
     assert all(day.accounts[account] <= longer.accounts[account] for account in day.accounts)
 
 
-@examples(60)
+@examples(36)
 @given(
     st.lists(st.tuples(st.sampled_from(["loan", "long", "short"]), st.floats(0.02, 0.4)), min_size=1, max_size=3),
     st.floats(0.001, 0.1),
@@ -74,7 +74,7 @@ def test_more_volatility_never_lowers_a_chance(kinds: list[tuple[str, float]], s
         assert all(calm.accounts[account] <= wild.accounts[account] for account in calm.accounts)
 
 
-@examples(100)
+@examples(60)
 @given(books(), st.integers(0, 1000))
 def test_deaths_are_those_of_the_real_surplus(book: list[Account], seed: int) -> None:
     """Without the correction for what happens between steps: brackets decided for all paths at once change no verdict."""
@@ -107,7 +107,7 @@ RULES = st.builds(
 CLOSES = st.builds(LiquidationRule, kind=st.just("close"), remainder=st.sampled_from(["refunded", "lost"]))
 
 
-@examples(100)
+@examples(60)
 @given(
     accounts(),
     RULES,

@@ -77,7 +77,7 @@ def changes(found: Explanation) -> list[Change]:
 
 
 @given(pairs())
-@examples(120)
+@examples(60)
 def test_parts_add_up_and_the_opposite_question_negates_them(pair: tuple[Snapshot, Snapshot]) -> None:
     first, last = pair
     found, back = explain(first, last, settings=SETTINGS), explain(last, first, settings=SETTINGS)
@@ -164,7 +164,7 @@ def plain(account: Account) -> bool:
 
 
 @given(books().filter(lambda book: all(map(plain, book))).flatmap(rated), st.integers(1, 30))
-@examples(80)
+@examples(50)
 def test_time_alone_is_only_carry(book: list[Account], days: int) -> None:
     later = [a_week(account, days) for account in book]
     found = explain(taken(book), taken(later, days * DAY))
@@ -178,7 +178,7 @@ def test_time_alone_is_only_carry(book: list[Account], days: int) -> None:
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=ALL + 1, max_size=ALL + 1))
-@examples(100)
+@examples(60)
 def test_shapley_values_add_up_and_turn_with_the_question(values: list[float]) -> None:
     parts = shapley(values)
     assert fsum(parts) == pytest.approx(values[ALL] - values[0], abs=1e-6)

@@ -36,7 +36,7 @@ def raised(book: list[Account], settings: HealthSettings) -> tuple[Flag, ...]:
     return flags.run(book, health.run(book, settings), (), settings)
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.books(), own.settings, st.randoms(use_true_random=False))
 def test_flags_are_whole_and_do_not_depend_on_the_order(book: list[Account], settings: HealthSettings, random: Random) -> None:
     settings = replace(settings, volatility=VOLATILE, correlation=TIES)
@@ -56,7 +56,7 @@ def test_flags_are_whole_and_do_not_depend_on_the_order(book: list[Account], set
     assert raised(shuffled, settings) == found
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.books(), own.settings)
 def test_starred_flags_span_a_loan_and_a_derivatives_account(book: list[Account], settings: HealthSettings) -> None:
     sides = {account.id: account.side for account in book}
@@ -65,7 +65,7 @@ def test_starred_flags_span_a_loan_and_a_derivatives_account(book: list[Account]
             assert {sides[account] for account in flag.accounts} == set(Side), flag
 
 
-@own.examples(500)
+@own.examples(250)
 @given(own.accounts(), own.settings, own.usd, st.integers(0, 3))
 def test_more_collateral_or_less_debt_never_adds_a_flag_of_health(
     account: Account, settings: HealthSettings, extra: Decimal, which: int
@@ -119,7 +119,7 @@ class Planned:
     outside_capital_usd: float
 
 
-@own.examples(60)
+@own.examples(30)
 @given(odd(), odd(), own.settings, st.sampled_from([None, Planned(False, 0.0), Planned(True, 1_234.5)]), st.booleans())
 def test_no_book_breaks_a_rule(
     book: list[Account], previous: list[Account], settings: HealthSettings, plan: Planned | None, measured: bool
@@ -135,7 +135,7 @@ def test_no_book_breaks_a_rule(
         assert len(flag.message) < 1_000
 
 
-@own.examples(60)
+@own.examples(30)
 @given(own.books(), own.settings, own.accounts("lost"))
 def test_an_unknown_account_adds_no_number(book: list[Account], settings: HealthSettings, lost: Account) -> None:
     unknown = replace(lost, id=AccountId("manual:unknown"), status="unknown", reason="no answer")

@@ -28,7 +28,7 @@ def most(value: float | None) -> float:
     return float("inf") if value is None else value
 
 
-@own.examples(300)
+@own.examples(150)
 @given(own.books(), own.settings)
 def test_bounds_between_the_figures(book: list[Account], settings: HealthSettings) -> None:
     figures = health.run(book, settings)
@@ -52,7 +52,7 @@ def test_bounds_between_the_figures(book: list[Account], settings: HealthSetting
     assert up is None or up >= 0
 
 
-@own.examples(200)
+@own.examples(100)
 @given(own.books(), own.settings)
 def test_every_number_is_finite_and_every_move_in_range(book: list[Account], settings: HealthSettings) -> None:
     figures = health.run(book, settings)
@@ -67,7 +67,7 @@ def test_every_number_is_finite_and_every_move_in_range(book: list[Account], set
         assert isclose(sum(exposure.by_venue.values()), exposure.net_usd, rel_tol=1e-9, abs_tol=1e-6)
 
 
-@own.examples(150)
+@own.examples(75)
 @given(own.books(), own.settings, st.randoms(use_true_random=False))
 def test_order_does_not_matter(book: list[Account], settings: HealthSettings, random: Random) -> None:
     figures = health.run(book, settings)
@@ -78,7 +78,7 @@ def test_order_does_not_matter(book: list[Account], settings: HealthSettings, ra
     assert flags.run(shuffled, again, (), settings) == flags.run(book, figures, (), settings)
 
 
-@own.examples(150)
+@own.examples(75)
 @given(own.accounts(), own.settings, own.usd, st.integers(0, 3))
 def test_more_collateral_or_less_debt_never_lowers_hf(account: Account, settings: HealthSettings, extra: Decimal, which: int) -> None:
     leg = account.legs[which % len(account.legs)]
@@ -99,7 +99,7 @@ def test_more_collateral_or_less_debt_never_lowers_hf(account: Account, settings
             assert GRAVITY.index(flag.severity) <= GRAVITY.index(raised[flag.code])
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.books(), own.settings)
 def test_an_unknown_account_only_turns_figures_into_bounds(book: list[Account], settings: HealthSettings) -> None:
     whole = health.run(book, settings)
@@ -113,7 +113,7 @@ def test_an_unknown_account_only_turns_figures_into_bounds(book: list[Account], 
     assert health.run([unknown], settings).book.bound == "unknown"
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.books(), st.sampled_from(["0.001", "7", "1000000"]))
 def test_the_unit_of_account_does_not_matter(book: list[Account], scale: str) -> None:
     """In cents, or in yen, ratios and distances are what they were. Quote coins get their prices from margin or from `quotes`."""
@@ -136,7 +136,7 @@ def test_the_unit_of_account_does_not_matter(book: list[Account], scale: str) ->
         assert isclose(was.surplus_usd * float(scale), now.surplus_usd, rel_tol=1e-6)
 
 
-@own.examples(200)
+@own.examples(100)
 @given(own.loans())
 def test_what_is_withdrawable_leaves_the_loan_within_its_limit(account: Account) -> None:
     figures = health.run([account], SETTINGS).accounts[account.id]
@@ -151,7 +151,7 @@ def leg_usd(leg: Leg) -> float:
     return float(leg.amount) * float(leg.price.value) if leg.price else 0.0
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.accounts(), own.usd)
 def test_an_account_without_requirement_changes_no_distance(account: Account, idle: Decimal) -> None:
     alone: Figures = health.run([account], SETTINGS)

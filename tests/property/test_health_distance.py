@@ -46,7 +46,7 @@ def bisect(surplus: Surplus, ramps: Ramps, alive: float, dead: float) -> float:
     return dead
 
 
-@own.examples(300)
+@own.examples(180)
 @given(own.accounts(convex=False), own.settings)
 def test_nothing_dies_before_the_crossing_and_it_dies_there(account: Account, settings: HealthSettings) -> None:
     normal = in_floats(account, {})
@@ -65,7 +65,7 @@ def test_nothing_dies_before_the_crossing_and_it_dies_there(account: Account, se
                 assert surplus.at(ramps, just_beyond) <= slack * max(1.0, found)
 
 
-@own.examples(300)
+@own.examples(180)
 @given(own.accounts(), own.settings)
 def test_closed_form_equals_bisection(account: Account, settings: HealthSettings) -> None:
     """B is concave on a path without clamps, so that one living and one dead point hold exactly one crossing between them."""
@@ -87,7 +87,7 @@ def test_closed_form_equals_bisection(account: Account, settings: HealthSettings
                 assert abs(found - bisect(surplus, ramps, 1.0, beyond)) <= 1e-12 * max(1.0, found)
 
 
-@own.examples(200)
+@own.examples(120)
 @given(own.accounts(), st.lists(st.floats(0, 3), min_size=16, max_size=16), st.lists(st.floats(0, 3), min_size=16, max_size=16))
 def test_the_safe_set_is_convex(account: Account, one: list[float], other: list[float]) -> None:
     surplus = Surplus.of(in_floats(account, {}), strict=True)
@@ -101,7 +101,7 @@ def test_the_safe_set_is_convex(account: Account, one: list[float], other: list[
     assert at(middle) >= (at(one) + at(other)) / 2 - 1e-11 * gross(surplus)
 
 
-@own.examples(200)
+@own.examples(120)
 @given(own.accounts(), st.floats(0, 5))
 def test_forms_are_homogeneous(account: Account, scale: float) -> None:
     """In another unit of account everything is the same multiple."""
@@ -112,7 +112,7 @@ def test_forms_are_homogeneous(account: Account, scale: float) -> None:
     )
 
 
-@own.examples(200)
+@own.examples(120)
 @given(own.accounts(convex=False))
 def test_floats_agree_with_fractions(account: Account) -> None:
     rounded, sure = in_floats(account, {}), in_fractions(account, {})
@@ -139,7 +139,7 @@ def bracket_amount(position: Position) -> float:
     return float(total)
 
 
-@own.examples(200)
+@own.examples(120)
 @given(own.positions())
 def test_deductions_equal_the_stepwise_brackets(leg: Leg) -> None:
     assert leg.position is not None
@@ -157,7 +157,7 @@ def largest(ladder: Ladder[float]) -> float:
     return max(sum(form.values()) for form in ladder.forms)
 
 
-@own.examples(200)
+@own.examples(120)
 @given(own.accounts(), own.settings, st.integers(0, 3), st.integers(1, 9))
 def test_splitting_a_leg_changes_nothing(account: Account, settings: HealthSettings, which: int, tenths: int) -> None:
     leg = account.legs[which % len(account.legs)]

@@ -102,7 +102,7 @@ def check_on_the_way(book: list[Account], settings: HealthSettings, made: Plan) 
         assert before.liquidatable or not now.liquidatable
 
 
-@own.examples(150)
+@own.examples(90)
 @given(own.books(), own.settings, targets, budgets, st.booleans())
 def test_a_plan_applied_survives_its_target(
     book: list[Account], settings: HealthSettings, asked: list[float], budget: float | None, closing: bool
@@ -122,7 +122,7 @@ def test_a_plan_applied_survives_its_target(
         assert rescuable(book, settings, {}, asked) == made.feasible
 
 
-@own.examples(40)
+@own.examples(24)
 @given(own.books(), own.settings, st.sampled_from([0.0, 1_000.0]))
 def test_a_budget_never_narrows_the_corridor(book: list[Account], settings: HealthSettings, budget: float) -> None:
     made = plan(book, settings, {}, (), budget)
@@ -133,20 +133,20 @@ def test_a_budget_never_narrows_the_corridor(book: list[Account], settings: Heal
         assert min(100.0, most(made.before.uhf)) <= most(made.after.uhf) * (1 + 1e-6)
 
 
-@own.examples(60)
+@own.examples(36)
 @given(st.lists(st.booleans(), min_size=1, max_size=3).flatmap(stepped), own.settings, targets)
 def test_brackets_of_any_shape(book: list[Account], settings: HealthSettings, asked: list[float]) -> None:
     check(book, settings, plan(book, settings, {}, asked))
 
 
-@own.examples(40)
+@own.examples(24)
 @given(own.books(), targets, st.floats(0.05, 2.0))
 def test_the_buffer_stays(book: list[Account], asked: list[float], buffer: float) -> None:
     settings = HealthSettings(stables=SETTINGS.stables, buffer=buffer)
     check(book, settings, plan(book, settings, {}, asked))
 
 
-@own.examples(40)
+@own.examples(24)
 @given(own.books(), own.settings, targets, st.randoms(use_true_random=False))
 def test_the_order_of_accounts_does_not_matter(book: list[Account], settings: HealthSettings, asked: list[float], random: Random) -> None:
     shuffled = list(book)
@@ -154,7 +154,7 @@ def test_the_order_of_accounts_does_not_matter(book: list[Account], settings: He
     assert plan(shuffled, settings, {}, asked) == plan(book, settings, {}, asked)
 
 
-@own.examples(40)
+@own.examples(24)
 @given(own.books(), own.settings, moves)
 def test_more_capital_is_never_worse(book: list[Account], settings: HealthSettings, move: float) -> None:
     free = plan(book, settings, {}, (move,))
@@ -203,7 +203,7 @@ class Small:
                 yield max(0.0, repaid + posted - self.idle), max(0.0, repaid) + max(0.0, posted)
 
 
-@own.examples(100)
+@own.examples(60)
 @given(
     st.builds(
         Small,

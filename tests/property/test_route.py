@@ -26,7 +26,7 @@ def at(surplus: Surplus, stage: Stage, point: float) -> float:
     return surplus.at(ramps, point) / max(1.0, sum(terms))
 
 
-@examples(400)
+@examples(200)
 @given(accounts(convex=False), shocks, shocks)
 def test_the_first_crossing_of_a_stage(account: Account, first: Shock, second: Shock) -> None:
     """Nothing is dead before it, and right behind it something is; without one the whole stage is alive."""

@@ -37,7 +37,7 @@ def size(arrays: Arrays) -> float:
     return float(np.abs(arrays.weights).sum() + np.abs(arrays.needs).sum()) + ladders
 
 
-@examples(200)
+@examples(120)
 @given(accounts(), VOLATILITIES, RHO)
 def test_the_shock_is_where_the_account_dies(account: Account, volatility: tuple[float, ...], rho: float) -> None:
     one = known(account)
@@ -55,7 +55,7 @@ def test_the_shock_is_where_the_account_dies(account: Account, volatility: tuple
     assert all(surplus(part) >= -slack for part in np.linspace(0, 1 - 1e-9, 50))
 
 
-@examples(100)
+@examples(60)
 @given(accounts(), VOLATILITIES, RHO)
 def test_twice_the_volatility_is_half_the_distance(account: Account, volatility: tuple[float, ...], rho: float) -> None:
     one = known(account)
@@ -69,7 +69,7 @@ def test_twice_the_volatility_is_half_the_distance(account: Account, volatility:
         assert month.distance == pytest.approx(calm.distance / 2, rel=1e-9)
 
 
-@examples(100)
+@examples(60)
 @given(books(), VOLATILITIES, RHO)
 def test_accounts_together_are_the_same_as_alone(book: list[Account], volatility: tuple[float, ...], rho: float) -> None:
     assessed = [known(account) for account in book]
@@ -84,7 +84,7 @@ def test_accounts_together_are_the_same_as_alone(book: list[Account], volatility
     assert book_sigma(assessed, together, 1.0).distance == smallest
 
 
-@examples(100)
+@examples(60)
 @given(accounts(), VOLATILITIES, RHO)
 def test_money_on_top_never_brings_the_line_nearer(account: Account, volatility: tuple[float, ...], rho: float) -> None:
     one = known(account)

@@ -28,7 +28,7 @@ JSON = st.recursive(
 
 
 @given(books())
-@examples(150)
+@examples(70)
 def test_round_trip(book: list[Account]) -> None:
     taken = picture(book)
     text = taken.to_json()
@@ -51,7 +51,7 @@ def said(text: str | bytes) -> str:
 
 
 @given(st.one_of(JSON.map(json.dumps), st.text(max_size=200), st.binary(max_size=200)))
-@examples(300)
+@examples(200)
 def test_anything_else_is_refused_in_one_line(text: str | bytes) -> None:
     fault = said(text)
     assert fault.startswith("x.json: ")
@@ -59,7 +59,7 @@ def test_anything_else_is_refused_in_one_line(text: str | bytes) -> None:
 
 
 @given(st.data())
-@examples(300)
+@examples(200)
 def test_a_changed_snapshot_is_one_or_is_refused(data: st.DataObject) -> None:
     content: dict[str, Any] = json.loads(json.dumps(GOOD))
     place: Any = content

@@ -68,7 +68,7 @@ def repriced(leg: Leg, shock: Shock) -> Leg:
     return replace(leg, position=replace(position, mark=mark))
 
 
-@own.examples(300)
+@own.examples(150)
 @given(own.accounts(convex=False), shocks())
 def test_a_shock_is_the_account_at_other_prices(account: Account, shock: Shock) -> None:
     (one,) = assessed([account])
@@ -89,7 +89,7 @@ def test_a_shock_is_the_account_at_other_prices(account: Account, shock: Shock) 
         assert isclose(found.equity_usd, there.equity, rel_tol=0, abs_tol=LITTLE * (gross + abs(there.equity)))
 
 
-@own.examples(200)
+@own.examples(100)
 @given(own.accounts(convex=False), st.lists(shocks(), min_size=1, max_size=3))
 def test_the_verdict_is_that_of_the_whole_way(account: Account, steps: list[Shock]) -> None:
     """Looked at in 200 places between any two steps."""
@@ -116,7 +116,7 @@ def _jumps(leg: Leg) -> bool:
     return leg.position is not None and len(leg.position.tiers) > 1
 
 
-@own.examples(60)
+@own.examples(30)
 @given(own.books(), own.settings)
 def test_every_built_in_stress_of_every_book(book: list[Account], settings: HealthSettings) -> None:
     read = assessed(book, settings)
@@ -138,7 +138,7 @@ def test_every_built_in_stress_of_every_book(book: list[Account], settings: Heal
                 assert health >= line * (1 - LITTLE)
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.books(), st.lists(shocks(), min_size=1, max_size=4))
 def test_no_variant_is_worse_than_the_one_reported(book: list[Account], each: list[Shock]) -> None:
     read = assessed(book)
@@ -151,7 +151,7 @@ def test_no_variant_is_worse_than_the_one_reported(book: list[Account], each: li
     assert any(one.equity_usd == pytest.approx(worst.equity_usd, rel=1e-9, abs=1e-6) for one in same)
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.books(), shocks(), own.usd, st.integers(0, 3))
 def test_more_margin_fails_no_stress(book: list[Account], shock: Shock, extra: Decimal, which: int) -> None:
     account = book[which % len(book)]
@@ -168,7 +168,7 @@ def _in(leg: Leg, coin: Factor) -> bool:
     return leg.role is not Role.POSITION and leg.factor == coin and leg.amount.raw < 0
 
 
-@own.examples(100)
+@own.examples(50)
 @given(own.accounts(), shocks())
 def test_modifiers_that_change_nothing_change_nothing(account: Account, shock: Shock) -> None:
     read = assessed([account])
@@ -177,7 +177,7 @@ def test_modifiers_that_change_nothing_change_nothing(account: Account, shock: S
     assert before == after
 
 
-@own.examples(150)
+@own.examples(75)
 @given(own.margin_accounts(), st.sampled_from(["1.5", "2", "5"]), st.sampled_from(["0", "0.0001", "0.003"]))
 def test_dearer_margin_and_funding_in_closed_form(account: Account, times: str, funding: str) -> None:
     (one,) = assessed([account])

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 DIGEST = "from tests.pictures import hedge, picture; print(picture(hedge()).digest)"
 
 
-@examples(10)
+@examples(5)
 @given(st.lists(books(), min_size=4, max_size=8))
 def test_eight_threads_say_what_one_says(several: list[list[Account]]) -> None:
     alone = [picture(book).digest for book in several]
