@@ -6,9 +6,11 @@ replays.py     one recorded day as a path of multipliers
 convert.py     exchange candles and oracle rounds as histories; several histories as one
 files.py       a history from a CSV file
 columns.py     a history from a Parquet file
+times.py       times as files hold them
 stored.py      what a large CSV file held, in the cache
 
-Only `load` reads anything; all else is pure. A missing observation is NaN inside a history's array and None in every result.
+Only `load` reads anything; all else is pure. Numbers are read, aligned and rolled by pandas, which is imported where it is used: a scan
+without prices does without it. A missing observation is NaN inside a history's array and None in every result.
 """
 
 from defi_risk.history.convert import Round, from_candles, from_rounds, merge, with_pegs

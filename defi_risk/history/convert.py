@@ -70,13 +70,12 @@ def merge(histories: Iterable[PriceHistory]) -> PriceHistory:
             raise UsageError(f"two price histories hold {shown(name)}", hint="select the names to take from each")
     if not parts:
         raise UsageError("no price history to merge", hint="give at least one")
-    times = np.unique(np.concatenate([part.times for part in parts]))
-    prices = np.full((len(times), len(names)), np.nan)
-    column = 0
-    for part in parts:
-        prices[np.searchsorted(times, part.times), column : column + len(part.names)] = part.prices
-        column += len(part.names)
-    return PriceHistory(times, tuple(names), prices, ", ".join(dict.fromkeys(part.source for part in parts)))
+    import pandas
+
+    frames = [pandas.DataFrame(part.prices, part.times, list(part.names)) for part in parts]
+    union = pandas.concat(frames, axis="columns", join="outer").sort_index()
+    source = ", ".join(dict.fromkeys(part.source for part in parts))
+    return PriceHistory(union.index.to_numpy(), tuple(names), union.to_numpy(), source)
 
 
 def with_pegs(history: PriceHistory, pegs: Iterable[str]) -> PriceHistory:

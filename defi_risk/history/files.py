@@ -6,6 +6,9 @@
 
 Times are RFC 3339 (UTC where no offset is given), dates (00:00 UTC) or unix seconds; fractions of a second are dropped. Rows may stand
 in any order. An empty cell is a missing observation.
+
+pandas reads the rows. It is more lenient than this format, so `_parsed` believes it only where each row and cell is certain to be what
+the file says; else `_plain` goes through the rows one by one, to name the first that is wrong.
 """
 
 from __future__ import annotations
@@ -15,20 +18,19 @@ import io
 import os
 import re
 import stat
-from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import floor, nan
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from defi_risk.errors import BookError
-from defi_risk.history.convert import EARLIEST, LATEST
 from defi_risk.history.prices import LARGEST, SMALLEST, PriceHistory
+from defi_risk.history.times import TIME_HINT, seconds_of, times_of
 from defi_risk.text import shown
 
 if TYPE_CHECKING:
@@ -40,9 +42,11 @@ MOST_PRICES: Final = 50_000_000
 MOST_NAMES: Final = 1_000
 LONGEST_NAME: Final = 200
 TIME_COLUMNS: Final = ("time", "date")
-TIME_HINT: Final = "write 2024-01-31, 2024-01-31T12:00:00Z or unix seconds (not milliseconds)"
 PRICE_HINT: Final = "a price is a finite number above zero with a decimal point; leave the cell empty where there is none"
-_UNIX: Final = re.compile(r"(\d{1,18})(?:\.\d*)?", re.ASCII)
+_SIGNS: Final = b"0123456789+-.:eETtZzWw \t"
+"""No time or price holds another: neither `nan` nor `inf`, of which pandas makes numbers, nor other alphabets' digits or 1_000."""
+_QUOTED: Final = re.compile(rb'"(?<![^,\r\n]")[^"]*"(?![^,\r\n])')
+_LINE_END: Final = re.compile(rb"\r\n?|\n")
 _COLUMNS_HINT: Final = "the first line names the columns: time, then one a factor or peg, such as time,ETH,BTC,stETH/ETH"
 
 
@@ -90,7 +94,16 @@ def read_csv(data: bytes, file: str) -> PriceHistory:
     first = next(rows, None)
     if first is None:
         raise BookError("an empty history", file=file, hint=_COLUMNS_HINT)
-    return _read_prices(rows, read_header(first[1], file))
+    header = read_header(first[1], file)
+    body = _after(data, first[0])
+    if body.count(b",") > MOST_PRICES:
+        raise BookError("has more than 50 million prices", file=file, hint="keep fewer or longer intervals")
+    found = _parsed(body, header)
+    if found is None:
+        found = _parsed(_plain(rows, header), header)
+    if found is None:
+        raise BookError("holds rows that cannot be read", file=file, hint=PRICE_HINT)
+    return finish(header, *found, lambda: [row for row, _ in islice(_rows(data, file), 1, None)])
 
 
 def read_header(cells: Sequence[str], file: str) -> Header:
@@ -112,25 +125,8 @@ def read_header(cells: Sequence[str], file: str) -> Header:
     return Header(file, times[0], tuple(others))
 
 
-def seconds_of(text: str) -> int:
-    """Unix seconds of a time as text. Raises `ValueError` for anything else, and for times before 2001 or after 2286."""
-    text = text.strip().upper()
-    unix = _UNIX.fullmatch(text)
-    if unix:
-        seconds = int(unix[1])
-    else:
-        moment = datetime.fromisoformat(text)
-        try:
-            seconds = floor((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-        except OverflowError:
-            raise ValueError("beyond the calendar") from None
-    if not EARLIEST <= seconds <= LATEST:
-        raise ValueError("out of range")
-    return seconds
-
-
-def finish(header: Header, rows: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64], prices: NDArray[np.float64]) -> PriceHistory:
-    """The history of what was read, sorted by time. `rows` number the observations. Raises `BookError`."""
+def finish(header: Header, times: NDArray[np.int64], prices: NDArray[np.float64], rows: Callable[[], Sequence[int]]) -> PriceHistory:
+    """The history of what was read, sorted by time. `rows` numbers the observations, for an error. Raises `BookError`."""
     if not len(times):
         raise BookError("an empty history", file=header.file, hint="give at least two rows of prices below the columns' names")
     if len(times) == 1:
@@ -139,7 +135,8 @@ def finish(header: Header, rows: Sequence[int] | NDArray[np.int64], times: NDArr
     times, prices = times[order], prices[order]
     same = np.flatnonzero(np.diff(times) == 0)
     if len(same):
-        first, second = (int(rows[int(order[same[0] + offset])]) for offset in (0, 1))
+        numbers = rows()
+        first, second = (numbers[int(order[same[0] + offset])] for offset in (0, 1))
         moment = datetime.fromtimestamp(int(times[same[0]]), UTC).isoformat().replace("+00:00", "Z")
         raise BookError(f"rows {first} and {second} have one time, {moment}", file=header.file, line=second, hint="keep one of them")
     return PriceHistory(times, header.names, prices, header.file)
@@ -186,7 +183,7 @@ def _rows(data: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline=""), strict=True)
     try:
         for cells in reader:
-            if any(cells):
+            if any(map(str.strip, cells)):
                 yield reader.line_num, cells
     except UnicodeDecodeError:
         raise BookError("is not UTF-8 text", file=file, line=_undecodable(data), hint="save it as UTF-8") from None
@@ -194,44 +191,71 @@ def _rows(data: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
         raise BookError(f"malformed CSV: {error}", file=file, line=reader.line_num) from None
 
 
-def _read_prices(lines: Iterator[tuple[int, list[str]]], header: Header) -> PriceHistory:
-    rows, times, prices, blanks = array("q"), array("q"), array("d"), array("q")
-    width = len(header.names) + 1
-    for row, cells in lines:
-        if len(cells) != width:
-            raise BookError(f"{len(cells)} cells in a row, not {width}", file=header.file, line=row, hint="one cell a column")
-        if len(prices) > MOST_PRICES:
-            raise BookError("has more than 50 million prices", file=header.file, hint="keep fewer or longer intervals")
-        text = cells.pop(header.time)
-        try:
-            times.append(seconds_of(text))
-        except ValueError:
-            raise not_a_time(header, row, text) from None
-        rows.append(row)
-        try:
-            prices.extend(list(map(float, cells)))
-        except ValueError:
-            _extend_slowly(prices, blanks, cells, header, row)
-    values = np.array(prices, dtype=np.float64)
-    wrong = ~((values >= SMALLEST) & (values <= LARGEST))
-    wrong[np.array(blanks, dtype=np.int64)] = False
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise not_a_price(header, rows[at // (width - 1)], at % (width - 1), repr(float(values[at])))
-    return finish(header, rows, np.array(times, dtype=np.int64), values.reshape(-1, width - 1))
+def _after(data: bytes, lines: int) -> bytes:
+    """What follows the first so many lines."""
+    ends = list(islice(_LINE_END.finditer(data), lines))
+    return data[ends[-1].end() :] if len(ends) == lines else b""
 
 
-def _extend_slowly(prices: array[float], blanks: array[int], cells: list[str], header: Header, row: int) -> None:
-    """Add a row some of whose cells are no numbers: empty ones are missing, others are errors."""
-    for column, cell in enumerate(cells):
-        if not cell.strip():
-            blanks.append(len(prices))
-            prices.append(nan)
-            continue
+def _parsed(body: bytes, header: Header) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    """Times and prices of the rows below the header; None where anything is not as it must be."""
+    import pandas
+
+    quotes = body.count(b'"')
+    if body.translate(None, _SIGNS + b',"\r\n') or (quotes and quotes != 2 * sum(1 for _ in _QUOTED.finditer(body))):
+        return None
+    columns = range(len(header.names) + 1)
+    # before 3.1 pandas rounds the last digit of some numbers, unless it is asked not to
+    exact: Any = {} if tuple(map(int, pandas.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+    try:
+        frame: Any = pandas.read_csv(
+            io.BytesIO(body),
+            header=None,
+            names=columns,
+            dtype={column: "str" if column == header.time else "float64" for column in columns},
+            keep_default_na=False,
+            na_values=["", " ", "\t"],
+            skipinitialspace=True,
+            **exact,
+        )
+    except ValueError:
+        return None
+    # a first row that is too long becomes an index, a later one is an error, and one that is too short lacks commas
+    if not isinstance(frame.index, pandas.RangeIndex) or body.count(b",") != len(header.names) * len(frame):
+        return None
+    frame = frame.dropna(how="all")
+    times = times_of(frame.pop(header.time))
+    prices = frame.to_numpy(dtype=np.float64)
+    fine = bool(np.all(times)) and bool(np.all(np.isnan(prices) | ((prices >= SMALLEST) & (prices <= LARGEST))))
+    return (times, prices) if fine else None
+
+
+def _plain(lines: Iterable[tuple[int, list[str]]], header: Header) -> bytes:
+    """The rows written without quotes and needless space. Raises `BookError` for the first that is wrong."""
+    width, plain = len(header.names) + 1, io.BytesIO()
+    for row, raw in lines:
+        if len(raw) != width:
+            raise BookError(f"{len(raw)} cells in a row, not {width}", file=header.file, line=row, hint="one cell a column")
+        cells = [cell.strip() for cell in raw]
+        line = ",".join(cells).encode()
+        time = cells.pop(header.time)
         try:
-            prices.append(float(cell))
+            seconds_of(time)
         except ValueError:
-            raise not_a_price(header, row, column, cell) from None
+            raise not_a_time(header, row, time) from None
+        for column, cell in enumerate(cells):
+            try:
+                price = float(cell or SMALLEST)
+            except ValueError:
+                raise not_a_price(header, row, column, cell) from None
+            if not SMALLEST <= price <= LARGEST:
+                raise not_a_price(header, row, column, repr(price))
+            if cell.encode().translate(None, _SIGNS):
+                raise not_a_price(header, row, column, cell)
+        if time.encode().translate(None, _SIGNS):
+            raise not_a_time(header, row, time)
+        plain.write(line + b"\n")
+    return plain.getvalue()
 
 
 def _undecodable(data: bytes) -> int:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from math import ceil
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from defi_risk.history.prices import DAY, HOUR, PriceHistory
+
+if TYPE_CHECKING:
+    import pandas
 
 WEEK: Final = 7 * DAY
 MONTH: Final = 30 * DAY
@@ -23,6 +26,7 @@ FULL: Final = 0.8
 ENOUGH_DAYS: Final = 270
 """Daily volatilities that stand for a year."""
 _NOISE: Final = 1e-12
+"""Share of the largest squared return so far: pandas moves its sums from window to window, which leaves less than that of it behind."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,16 +97,15 @@ def rolling_correlation(history: PriceHistory, a: str, b: str, window_seconds: f
     returns = history.select((a, b)).log_returns(step)
     if len(returns.times) < width:
         return None
-    known = ~(np.isnan(returns.of(a)) | np.isnan(returns.of(b)))
-    x, y = np.where(known, returns.of(a), 0.0), np.where(known, returns.of(b), 0.0)
-    count = np.maximum(_sums(known.astype(np.float64), width), 1.0)
-    sx, sy = _sums(x, width), _sums(y, width)
-    squares_x, squares_y = _sums(x * x, width), _sums(y * y, width)
-    vx, vy = squares_x - sx * sx / count, squares_y - sy * sy / count
-    cov = _sums(x * y, width) - sx * sy / count
-    good = (count >= FULL * width) & (vx > _NOISE * squares_x) & (vy > _NOISE * squares_y)
-    values = np.clip(cov[good] / np.sqrt(vx[good] * vy[good]), -1.0, 1.0)
-    return Series(returns.times[width - 1 :][good], values) if len(values) else None
+    import pandas
+
+    x, y = (pandas.Series(returns.of(name), returns.times) for name in (a, b))
+    both = x.notna() & y.notna()
+    x, y = x.where(both), y.where(both)
+    windows = [one.rolling(width, min_periods=ceil(FULL * width)) for one in (x, y)]
+    moved = [window.var() > _NOISE * (one * one).cummax().ffill() for window, one in zip(windows, (x, y), strict=True)]
+    found = windows[0].corr(y).clip(-1.0, 1.0).where(moved[0] & moved[1])
+    return _series(found.iloc[width - 1 :])
 
 
 def realised_volatility(history: PriceHistory, name: str, window_seconds: float = WEEK) -> Series | None:
@@ -114,26 +117,26 @@ def realised_volatility(history: PriceHistory, name: str, window_seconds: float 
     interval = history.interval(name)
     if interval is None or interval > DAY:
         return None
+    import pandas
+
     step = HOUR if interval <= HOUR else DAY
     width = int(window_seconds // step)
     returns = history.select((name,)).log_returns(step)
     if width < 2 or len(returns.times) < width:
         return None
     values = returns.of(name)
-    known = ~np.isnan(values)
-    daily = slice(None, None, -DAY // step)
-    count = sliding_window_view(known, width)[daily].sum(axis=1)[::-1]
-    squares = sliding_window_view(np.where(known, values * values, 0.0), width)[daily].sum(axis=1)[::-1]
-    ends = returns.times[width - 1 :][daily][::-1]
-    good = count >= FULL * width
-    return Series(ends[good], np.sqrt(squares[good] / count[good] * (DAY / step))) if bool(good.any()) else None
+    squares = pandas.Series(values * values, returns.times)
+    means = squares.rolling(width, min_periods=ceil(FULL * width)).mean().iloc[width - 1 :]
+    return _series((means.iloc[:: -DAY // step].iloc[::-1].clip(lower=0.0) * (DAY / step)) ** 0.5)
 
 
 def percentile(values: NDArray[np.float64], value: float) -> float | None:
     """Share (0 to 1) of the values below one, ties counted half. None of no values."""
     if not len(values):
         return None
-    return float((np.count_nonzero(values < value) + 0.5 * np.count_nonzero(values == value)) / len(values))
+    import pandas
+
+    return float((pandas.Series([value, *values]).rank().iloc[0] - 1) / len(values))
 
 
 def volatility_shift(history: PriceHistory, name: str) -> VolatilityShift | None:
@@ -161,7 +164,7 @@ def correlation_shift(history: PriceHistory, a: str, b: str) -> CorrelationShift
     return CorrelationShift(float(series.values[-1]), float(np.mean(past)))
 
 
-def _sums(values: NDArray[np.float64], width: int) -> NDArray[np.float64]:
-    """Sums over every window, each added up afresh: running sums would leave rounding where a price stands still."""
-    sums: NDArray[np.float64] = sliding_window_view(values, width).sum(axis=1)
-    return sums
+def _series(values: pandas.Series[float]) -> Series | None:
+    """The values that are known, if any is."""
+    known = values.dropna()
+    return Series(known.index.to_numpy(np.int64), np.asarray(known, dtype=np.float64)) if len(known) else None

@@ -112,6 +112,8 @@ class PriceHistory:
         """
         if seconds < 1 or (self.end - self.start) // seconds >= MOST_POINTS:
             raise UsageError(f"returns over {seconds} s in a history of {(self.end - self.start) // DAY} days", hint="use longer ones")
+        import pandas
+
         count = (self.end - self.start) // seconds + 1
         grid = self.end - seconds * np.arange(count - 1, -1, -1, dtype=np.int64)
         logs = np.full((count, len(self.names)), np.nan)
@@ -120,7 +122,6 @@ class PriceHistory:
             if interval is None or interval > seconds * _JITTER:
                 continue
             times, prices = self.observations(name)
-            latest = np.searchsorted(times, grid, side="right") - 1
-            known = (latest >= 0) & (grid - times[latest] <= _STALE * interval)
-            logs[known, index] = np.log(prices[latest[known]])
+            latest = pandas.Series(np.log(prices), times).reindex(grid, method="ffill", tolerance=_STALE * interval)
+            logs[:, index] = latest.to_numpy()
         return Returns(grid[1:], self.names, np.diff(logs, axis=0), seconds)

@@ -43,13 +43,15 @@ def day(history: PriceHistory, date: date) -> RecordedDay:
             f"price history of {history.source} does not cover {date.isoformat()}",
             hint=f"it holds {_iso(history.start)} to {_iso(history.end)}, and a day needs prices in it and just before it",
         )
+    import pandas
+
     columns = [np.concatenate(([1.0], prices[:, history.names.index(name)] / bases[name][1])) for name in covered]
     before = max(bases[name][0] for name in covered)
     return RecordedDay(
         date=date,
         times=np.concatenate(([before], history.times[first:end])),
         names=covered,
-        multipliers=np.column_stack([_held(column) for column in columns]),
+        multipliers=pandas.DataFrame(np.column_stack(columns)).ffill().to_numpy(),
         missing=tuple(name for name in history.names if name not in covered),
     )
 
@@ -62,12 +64,6 @@ def _base(history: PriceHistory, name: str, start: int) -> tuple[int, float] | N
     if latest < 0 or interval is None or start - int(times[latest]) > 3 * interval:
         return None
     return int(times[latest]), float(prices[latest])
-
-
-def _held(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The column with each missing value replaced by the one before it; the first is known."""
-    latest = np.maximum.accumulate(np.where(np.isnan(column), 0, np.arange(len(column))))
-    return column[latest]
 
 
 def _iso(seconds: int) -> str:
