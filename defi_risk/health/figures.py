@@ -137,10 +137,11 @@ class Exposure:
 class Event:
     """One liquidation on a path, in USD at the prices there (`unified-health` section 6).
 
-    `move` is the market's (or the shock's) relative move at that point, `prices` the USD price of every factor that moves. The owner
-    loses `penalty_usd` = seized - repaid (closed derivatives: fee, and what the venue keeps); `bad_debt_usd` is what the venue bears:
-    book equity before = after + penalty - bad debt. `exposure_after` is the book's net exposure by factor. `hedge_break`: net exposure to
-    a factor grew by more than half of what was taken away. `spiral`: the liquidation lowered the account's own health.
+    `move` is the market's relative move at that point, in a stress that of what has moved furthest; `prices` the USD price of every
+    factor that moves. The owner loses `penalty_usd` = seized - repaid (closed derivatives: fee, and what the venue keeps);
+    `bad_debt_usd` is what the venue bears: book equity before = after + penalty - bad debt. `exposure_after` is the book's net exposure
+    by factor. `hedge_break`: net exposure to a factor grew by more than half of what was taken away. `spiral`: the liquidation lowered
+    the account's own health.
     `next_account`, `next_move`: who would be first from here, by the market's move from these prices, and that move.
     """
 

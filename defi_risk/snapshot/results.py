@@ -27,8 +27,9 @@ class Sigma(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Event(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One liquidation on a path, at the prices there: book equity before = after + penalty - bad debt.
 
-    `prices` are USD by factor; `bad_debt_usd` is what the venue bears; `exposure_after` is the book's net exposure in USD by factor;
-    `hedge_break`: net exposure to a factor grew by more than half of what was taken away; `spiral`: the account's own health fell;
+    `move` is the market's, in a stress that of what has moved furthest; `prices` are USD by factor; `bad_debt_usd` is what the venue
+    bears; `exposure_after` is the book's net exposure in USD by factor; `hedge_break`: net exposure to a factor grew by more than half
+    of what was taken away; `spiral`: the account's own health fell;
     `first_since_liquidation` is the account that would go first from here, `next_move` the market's move from these prices to there.
     """
 

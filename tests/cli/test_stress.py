@@ -152,3 +152,12 @@ def test_nothing_owed_and_less_than_nothing(tmp_path: Path) -> None:
     assert {event["account"] for event in rows["usdc_088"]["liquidations"]} == {"manual:dead", "manual:deep"}
     assert "NaN" not in ended.out
     assert "Infinity" not in ended.out
+
+
+def test_the_move_of_a_liquidation_is_one_of_prices(tmp_path: Path) -> None:
+    """Not how far along the scenario it is: case A's short goes at +37.25 %, on the way to +40 % as on the way back up from a fall."""
+    rows = stressed(tmp_path, hedge(), scenario='[[scenario]]\nid = "turn"\nshocks = { ETH = "-25%" }\nthen = [{ ETH = "+50%" }]\n')
+    for name in ("majors_up_40", "turn"):
+        [event] = rows[name]["liquidations"]
+        assert event["move"] == pytest.approx(0.372549, abs=1e-6)
+        assert event["prices"]["ETH"] == pytest.approx(4_117.65, abs=5e-3)

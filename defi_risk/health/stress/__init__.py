@@ -175,7 +175,15 @@ class _Book:
             book[row] = one if one.figures.liquidatable else changed(one, one.normal, self.settings)
         only = frozenset(self.arrays.ids[row] for row in outcome.dies)
         found = walk(book, shock_route(*outcome.steps), self.settings, only=only)
-        return found.equity_usd, found.events
+        return found.equity_usd, tuple(replace(event, move=_moved(outcome.steps, event.move)) for event in found.events)
+
+
+def _moved(steps: Steps, way: float) -> float:
+    """The move of what has moved furthest at a place of the way, which counts steps: 0.5 is half-way to the first one."""
+    number = min(int(way), len(steps) - 1)
+    before, after = (steps[number - 1].named() if number else {}), steps[number].named()
+    moves = [before.get(name, 0.0) + (after.get(name, 0.0) - before.get(name, 0.0)) * (way - number) for name in {**before, **after}]
+    return max(moves, key=abs, default=0.0)
 
 
 def _seen(arrays: Arrays, paths: Sequence[Steps]) -> Iterator[_Seen]:
