@@ -66,14 +66,29 @@ class _Region:
             found = found.less(max(rungs, key=lambda rung: rung.at(sx, sy)))
         return found
 
+    def unsafe(self, sx: float, sy: float) -> tuple[float, _Plane] | None:
+        """How far below zero the surplus is at a point, and the piece that says so; None where it is safe."""
+        piece = self.piece(sx, sy)
+        depth = piece.at(sx, sy)
+        # a corner's own coordinates are rounded to the size of the box, not to their own
+        gross = self.net.gross(BOX, BOX) + piece.gross(BOX, BOX)
+        return (depth, piece) if depth < -SLACK * gross else None
 
-def boundary(assessed: Sequence[Assessed], factors: tuple[Factor, Factor]) -> Boundary:
-    """The polygon over two different factors, counter-clockwise from its lowest corner; empty where something is liquidatable now."""
+
+def boundary(assessed: Sequence[Assessed], factors: tuple[Factor, Factor]) -> Boundary | AccountId:
+    """The polygon over two different factors, counter-clockwise from its lowest corner; empty where something is liquidatable now.
+
+    The id of an account instead, where its brackets do not meet and it would miss the largest of them today: no convex part around today
+    is known of it.
+    """
     if any(one.figures.liquidatable for one in assessed):
         return Boundary(factors, (), ())
     corners = [_Corner(0.0, 0.0, None), _Corner(BOX, 0.0, None), _Corner(BOX, BOX, None), _Corner(0.0, BOX, None)]
     for one in assessed:
-        corners = _cut(corners, _region(one, factors))
+        region = _region(one, factors)
+        if region.unsafe(1.0, 1.0) is not None:
+            return one.account.id
+        corners = _cut(corners, region)
     start = min(range(len(corners)), key=lambda index: (corners[index].sy, corners[index].sx)) if corners else 0
     turned = corners[start:] + corners[:start]
     return Boundary(factors, tuple((corner.sx, corner.sy) for corner in turned), tuple(corner.edge for corner in turned))
@@ -132,15 +147,8 @@ def _cut(corners: list[_Corner], region: _Region) -> list[_Corner]:
 
 def _worst(corners: Sequence[_Corner], region: _Region) -> _Plane | None:
     """The linear piece at the least safe corner; None where all are safe."""
-    found: tuple[float, _Plane] | None = None
-    for corner in corners:
-        piece = region.piece(corner.sx, corner.sy)
-        depth = piece.at(corner.sx, corner.sy)
-        # a corner's own coordinates are rounded to the size of the box, not to their own
-        gross = region.net.gross(BOX, BOX) + piece.gross(BOX, BOX)
-        if depth < -SLACK * gross and (found is None or depth < found[0]):
-            found = depth, piece
-    return None if found is None else found[1]
+    found = [below for corner in corners if (below := region.unsafe(corner.sx, corner.sy)) is not None]
+    return min(found, key=lambda below: below[0])[1] if found else None
 
 
 def _clip(corners: Sequence[_Corner], plane: _Plane, account: AccountId) -> list[_Corner]:

@@ -22,7 +22,7 @@ from defi_risk.health.settings import HealthSettings
 from defi_risk.health.shock import Space
 from defi_risk.health.sigma import SigmaDistance, book_sigma, sigmas
 from defi_risk.health.stress.scenarios import built_in
-from defi_risk.ids import Factor
+from defi_risk.ids import AccountId, Factor
 from defi_risk.model import Account
 
 MOST_WALKED: Final = 2_000
@@ -112,7 +112,11 @@ def _beyond(
         )
     # what cannot be done because something could not be read is left out, not wrong usage: the scan is not lost for it
     try:
-        figures = replace(figures, boundary=_boundary(assessed, figures.exposures, settings, asked))
+        drawn = _boundary(assessed, figures.exposures, settings, asked)
+        if isinstance(drawn, str):
+            figures = _without(figures, f"the boundary is left out: the maintenance brackets of {drawn} do not meet")
+        else:
+            figures = replace(figures, boundary=drawn)
     except UnknownName as fault:
         if not partial:
             raise
@@ -137,7 +141,9 @@ def _chance(assessed: Sequence[Assessed], arrays: Arrays, covered: Covariance, s
     return simulate(assessed, arrays, covered, settings, method=ask.method, paths=ask.paths, seed=ask.seed)
 
 
-def _boundary(assessed: Sequence[Assessed], exposed: Sequence[Exposure], settings: HealthSettings, asked: Asked) -> Boundary | None:
+def _boundary(
+    assessed: Sequence[Assessed], exposed: Sequence[Exposure], settings: HealthSettings, asked: Asked
+) -> Boundary | AccountId | None:
     if asked.boundary is None:
         pair = chosen(exposed, settings)
         return None if pair is None else boundary(assessed, pair)

@@ -10,6 +10,7 @@ from defi_risk.health.account import assess
 from defi_risk.health.arrays import Array, Arrays, dead
 from defi_risk.health.boundary import BOX, boundary
 from defi_risk.health.figures import Boundary
+from defi_risk.ids import Factor
 from defi_risk.model import Account
 from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC
 from tests.strategies import books, examples
@@ -20,7 +21,9 @@ GRID = np.linspace(0.0, BOX, 25)
 def drawn(accounts: list[Account], first: str, second: str) -> tuple[Arrays, Boundary]:
     assessed = [assess(account, SETTINGS, {}) for account in accounts]
     assume(not any(one.figures.liquidatable for one in assessed))
-    return Arrays.of(assessed), boundary(assessed, (first, second))  # type: ignore[arg-type]
+    found = boundary(assessed, (Factor(first), Factor(second)))
+    assert isinstance(found, Boundary)
+    return Arrays.of(assessed), found
 
 
 def at(arrays: Arrays, axes: tuple[str, str], points: Array) -> Array:
