@@ -92,12 +92,10 @@ def model_settings(found: Gathered) -> HealthSettings:
 
 def health_settings(book: Book) -> HealthSettings:
     """Settings of the model: the built-in stables and betas, and what the book says."""
-    near, table, model = book.thresholds.near_liquidation, markets.factor_table(), book.model
+    table, model = markets.factor_table(), book.model
     return HealthSettings(
         stables=table.stables,
         betas={factor: float(beta) for factor, beta in {**table.betas, **book.betas}.items()},
-        near_warning=float(near.warning),
-        near_critical=float(near.critical),
         horizon_days=float(model.horizon_days),
         volatility={str(factor): float(sigma) for factor, sigma in model.volatility.items()},
         correlation={pair: float(rho) for pair, rho in model.correlation.items()},

@@ -134,14 +134,6 @@ class PlanSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Levels:
-    """The two lines of one flag: a figure beyond `warning` is a warning, beyond `critical` critical."""
-
-    warning: Decimal
-    critical: Decimal
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
     """Where flags are raised (`unified-health` section 9): price ratios and healths as they are, shares and moves as fractions.
 
@@ -186,11 +178,6 @@ class Thresholds:
     percentile: Decimal = Decimal("0.20")
     concentration: Decimal = Decimal("0.5")
     isolated: Decimal = Decimal(50)
-
-    @property
-    def near_liquidation(self) -> Levels:
-        """The two price ratios together."""
-        return Levels(warning=self.near_warning, critical=self.near_critical)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def run(
 ) -> tuple[Flag, ...]:
     """All flags of a book, gravest first, then by code and accounts: the same whatever the order of accounts and sources.
 
-    `limits` None: the defaults, with the price ratios of `settings`. `assessed` are the normal forms that the figures were worked out
+    `limits` None: the defaults. `assessed` are the normal forms that the figures were worked out
     from; those that are left out are built again, with the book's own prices. `history` None: that of `settings`. `previous` are the
     accounts of the last snapshot, `plan` the rescue plan for the configured stress. Ages of prices are measured against the block time of
     the account's chain, as the anchors in `sources` say it.
@@ -75,7 +75,7 @@ def run(
         figures,
         sources,
         settings,
-        limits or Limits(near_warning=settings.near_warning, near_critical=settings.near_critical),
+        limits or Limits(),
         {one.account.id: one for one in (*_built(ordered, figures, {one.account.id for one in assessed}), *assessed)},
         history or settings.history,
         previous,

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class HealthSettings:
     """`stables` are the factors that a market move leaves alone; `betas` overrides what any factor but USD does in one.
 
-    `near_warning` and `near_critical` are price ratios to liquidation (1.25: a fall to 1 / 1.25 or a rise by a quarter) below which
-    an account is near it. There is no default set of stables: a stable taken for volatile would turn distances upside down.
-
+    There is no default set of stables: a stable taken for volatile would turn distances upside down.
 
     `volatility` (per day) and `correlation` (keyed `BTC/ETH`) are those given; what is not given comes from `history`. `horizon_days` is
     what sigma distances and chances look ahead. `turn` is where two-way paths of the cascade turn, `links` are pairs of account ids: this
@@ -28,8 +26,6 @@ class HealthSettings:
 
     stables: frozenset[Factor]
     betas: Mapping[Factor, float] = field(default_factory=dict)
-    near_warning: float = 1.25
-    near_critical: float = 1.10
     horizon_days: float = 1.0
     volatility: Mapping[str, float] = field(default_factory=dict)
     correlation: Mapping[str, float] = field(default_factory=dict)

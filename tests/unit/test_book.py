@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from defi_risk.book import Book, Levels, Link, load, parse
+from defi_risk.book import Book, Link, load, parse
 from defi_risk.model import Basis, Contract, FactorRef, Side, Tier
 
 WALLET = "0x71c7656ec7ab88b098defb751b7401b5f6d8976f"
@@ -195,7 +195,7 @@ def test_model_factors_betas_thresholds_links_and_alerts(whole: Book) -> None:
         "eip155:56/slip44:60": FactorRef("BNB"),  # type: ignore[arg-type]
     }
     assert whole.betas == {"SOL": Decimal("1.4"), "DOGE": Decimal("-0.5")}
-    assert whole.thresholds.near_liquidation == Levels(warning=Decimal("1.3"), critical=Decimal("1.10"))
+    assert (whole.thresholds.near_warning, whole.thresholds.near_critical) == (Decimal("1.3"), Decimal("1.10"))
     assert whole.links == (Link("manual:otc-loan", "binance-main"),)
     assert [url.reveal() for url in whole.alerts] == ["slack://TOKEN"]
 
@@ -208,7 +208,7 @@ def test_no_printing_of_a_book_shows_a_key(whole: Book) -> None:
 def test_everything_has_a_default() -> None:
     book = parse("", "somewhere/desk.toml")
     assert (book.name, book.wallets, book.chains, book.manual) == ("desk", (), {}, ())
-    assert book.thresholds.near_liquidation == Levels(warning=Decimal("1.25"), critical=Decimal("1.10"))
+    assert (book.thresholds.near_warning, book.thresholds.near_critical) == (Decimal("1.25"), Decimal("1.10"))
     [loan] = parse('[[manual]]\nname="a"\nside="lending"\n[[manual.collateral]]\nfactor="ETH"\namount=1').manual
     assert (loan.strict, loan.close_factor, loan.bonus, loan.remainder, loan.supply_apr) == (True, Decimal(1), Decimal(0), "refunded", None)
     assert (loan.collateral[0].weight, loan.collateral[0].initial_weight, loan.collateral[0].price) == (Decimal(1), None, None)

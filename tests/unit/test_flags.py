@@ -117,11 +117,11 @@ class TestNear:
         assert flag.evidence["market_up"] == pytest.approx(1110 / 1010 - 1)
 
     def test_the_lines_are_settings(self) -> None:
-        wide = HealthSettings(stables=SETTINGS.stables, near_warning=3.0, near_critical=2.0)
-        [flag] = raised(lent(400), settings=wide)
-        assert (flag.severity, flag.threshold) == (Severity.WARNING, 3.0)
         figures = health.run([lent(400)], SETTINGS)
-        assert "NEAR_LIQUIDATION" in {flag.code for flag in flags.run([lent(400)], figures, (), SETTINGS, limits=Limits(near_warning=2.1))}
+        found = flags.run([lent(400)], figures, (), SETTINGS, limits=Limits(near_warning=3.0, near_critical=2.0))
+        [flag] = [flag for flag in found if flag.code == "NEAR_LIQUIDATION"]
+        assert (flag.severity, flag.threshold) == (Severity.WARNING, 3.0)
+        assert "NEAR_LIQUIDATION" not in {flag.code for flag in flags.run([lent(400)], figures, (), SETTINGS)}
 
     @pytest.mark.parametrize(
         ("sigma", "days", "severity", "threshold"),

@@ -54,7 +54,7 @@ volatility_shift = 0.1
 venue_concentration = 0.7
 prefer_isolated = 20
 """)
-    assert said.near_liquidation.critical == Decimal("1.2")
+    assert said.near_critical == Decimal("1.2")
     for field in fields(Thresholds):
         assert getattr(said, field.name) != getattr(Thresholds(), field.name), field.name
     limits = Limits.of(said)
