@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from defi_risk import health
+from defi_risk.book import Book
 from defi_risk.errors import UsageError
+from defi_risk.gathering import Gathered
 from defi_risk.health import Asked, ChanceAsked, HealthSettings
+from defi_risk.health.arrays import Arrays
 from defi_risk.health.picture import MOST_WALKED
 from defi_risk.ids import AccountId, Peg
-from defi_risk.model import Account
+from defi_risk.judging import judge
+from defi_risk.model import Account, SourceReport
 from tests.accounts import BTC, ETH, SETTINGS, USDC, collateral, debt, loan, margin, perp, position
 
 STAKED = Peg("stETH/ETH")
@@ -81,3 +86,23 @@ def test_a_book_of_unknown_accounts_has_bounds_and_nothing_else() -> None:
     assert (figures.book.bound, figures.book.uhf, figures.book.net_equity_usd) == ("unknown", None, None)
     assert figures.boundary is None
     assert all(row.min_health is None and row.liquidations == () for row in figures.stress)
+
+
+def test_what_its_venue_calls_alive_is_alive_in_arrays_too() -> None:
+    """The venue's integers stand a cent above the float sum: neither the surplus nor the count of deaths may contradict them."""
+    brink = loan(collateral(ETH, 1, 3000, "0.8"), debt(USDC, "2400.01"), liquidatable=False)
+    arrays = Arrays.of(health.draw([brink], SETTINGS).assessed)
+    today = arrays.points(np.ones((1, len(arrays.axes))))
+    assert list(arrays.deaths(today)) == [0]
+    assert arrays.surplus(today)[0, 0] == pytest.approx(0, abs=1e-9)
+    assert list(arrays.deaths(arrays.points(np.full((1, len(arrays.axes)), 0.99) ** [[axis == "ETH" for axis in arrays.axes]]))) == [1]
+
+
+def test_a_lost_price_history_hides_no_account() -> None:
+    """The snapshot is partial, since a source failed, but its figures are no bounds."""
+    lost = SourceReport(id="prices:binance", kind="exchange", status="failed", error="no answer")
+    found = Gathered(Book(name="desk"), tuple(HEDGE), {}, (lost,))
+    assert found.partial is False
+    taken = judge(found).snapshot
+    assert (taken.partial, taken.book_health.bound) == (True, "exact")
+    assert Gathered(Book(name="desk"), tuple(HEDGE), {}, (replace(lost, id="binance-main"),)).partial is True
