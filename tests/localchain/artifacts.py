@@ -66,6 +66,30 @@ def venus(name: str) -> Artifact:
 
 
 @cache
+def curie(name: str) -> Artifact:
+    """A contract of Perpetual Protocol V2 (curie 2.8.4), from the artifacts of the npm package."""
+    return _hardhat("@perp/curie-contract", name)
+
+
+@cache
+def perp_oracle(name: str) -> Artifact:
+    """A price feed of Perpetual Protocol V2 (perp-oracle-contract 0.6.8), from the artifacts of the npm package."""
+    return _hardhat("@perp/perp-oracle-contract", name)
+
+
+@cache
+def uniswap(name: str) -> Artifact:
+    """A contract of the Uniswap V3 core 1.0.1, on whose pools Perpetual Protocol V2 trades."""
+    return _hardhat("@uniswap/v3-core", name)
+
+
+@cache
+def synthetix(name: str) -> Artifact:
+    """A contract of Synthetix PerpsV2 (2.102.1), compiled from the published sources."""
+    return _artifact(name, _compiled(ensure().synthetix)[name])
+
+
+@cache
 def ens(name: str) -> Artifact:
     """A contract of ENS (registry 0.6.2, resolver 0.3.1), from the artifacts of the npm packages."""
     package = "ens" if name == "ENSRegistry" else "resolver"

@@ -37,6 +37,7 @@ class Toolchain:
     anvil: Path
     aave36: Path
     aave32: Path
+    synthetix: Path
     doubles: Path
 
 
@@ -46,7 +47,7 @@ class _Part:
 
     what: str
     path: Path
-    make: Callable[[Path], None]
+    make: Callable[[Path], object]
 
 
 @once
@@ -55,21 +56,29 @@ def ensure() -> Toolchain:
     parts = _parts(paths.cache())
     if not all(part.path.exists() for part in parts):
         _make(parts)
-    npm, aave36, aave32, doubles = (part.path for part in parts)
-    return Toolchain(npm / "node_modules", _anvil(npm), aave36, aave32, doubles)
+    npm, aave36, aave32, synthetix, doubles = (part.path for part in parts)
+    return Toolchain(npm / "node_modules", _anvil(npm), aave36, aave32, synthetix, doubles)
 
 
 def _parts(folder: Path) -> tuple[_Part, ...]:
     lock = [paths.SOURCES / name for name in NPM_FILES]
-    config, compiler, wheels = (paths.SOURCES / name for name in ("aave36.solc.json", "solc.mjs", "wheels.txt"))
+    wheels = paths.SOURCES / "wheels.txt"
     doubles = sorted(paths.SOURCES.glob("*.vy"))
     npm = folder / f"npm-{_digest(lock)}"
     return (
         _Part("npm packages", npm, _install_packages),
-        _Part("Aave 3.6 (solc)", folder / f"aave36-{_digest([*lock, config, compiler])}.json", lambda out: _compile_aave(npm, out)),
+        _compiled("Aave 3.6", "aave36", npm, lock),
         _Part("Aave 3.2 (wheel)", folder / f"aave32-{_digest([wheels])}", _unpack_wheel),
+        _compiled("Synthetix PerpsV2", "synthetix", npm, lock),
         _Part("doubles (vyper)", folder / f"doubles-{_digest(doubles, version('vyper'))}.json", lambda out: _compile_doubles(doubles, out)),
     )
+
+
+def _compiled(what: str, name: str, npm: Path, lock: list[Path]) -> _Part:
+    """Contracts of installed packages, compiled as `NAME.solc.json` says."""
+    config, script = paths.SOURCES / f"{name}.solc.json", paths.SOURCES / "solc.mjs"
+    out = npm.parent / f"{name}-{_digest([*lock, config, script])}.json"
+    return _Part(f"{what} (solc)", out, lambda out: run(what, [*node.find(npm.parent).node, script, config, npm / "node_modules", out]))
 
 
 def _digest(files: list[Path], *extra: str) -> str:
@@ -136,11 +145,6 @@ def _anvil(folder: Path) -> Path:
             program.chmod(0o755)
         return program
     raise SetupError("npm packages: no anvil for this platform among them")
-
-
-def _compile_aave(npm: Path, out: Path) -> None:
-    compiler, config = paths.SOURCES / "solc.mjs", paths.SOURCES / "aave36.solc.json"
-    run("Aave 3.6", [*node.find(npm.parent).node, compiler, config, npm / "node_modules", out])
 
 
 def _unpack_wheel(folder: Path) -> None:
