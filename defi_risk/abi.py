@@ -24,7 +24,7 @@ _Decoder = Callable[[bytes], Any]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One view function of an ABI file: its selector and the types of its arguments and results."""
+    """One view function of an ABI file: its selector (none where it is asked raw) and the types of its arguments and results."""
 
     name: str
     selector: bytes
@@ -68,7 +68,7 @@ def load(interface: Interface) -> Mapping[str, Function]:
             raise PluginError(f"ABI {interface.path}: {name} is not a view function", hint="a scan asks view and pure functions only")
         if name in functions:
             raise PluginError(f"ABI {interface.path}: {name} is given twice")
-        functions[name] = _function(entry)
+        functions[name] = _function(entry, raw=interface.raw)
     return functions
 
 
@@ -93,7 +93,7 @@ def decode(call: Call, data: bytes) -> Any:
     return function_of(call).decode(data)
 
 
-def _function(entry: Mapping[str, Any]) -> Function:
+def _function(entry: Mapping[str, Any], *, raw: bool = False) -> Function:
     inputs = tuple(_type(item) for item in entry["inputs"])
     outputs = tuple(_type(item) for item in entry["outputs"])
     signature = f"{entry['name']}({','.join(inputs)})"
@@ -101,7 +101,7 @@ def _function(entry: Mapping[str, Any]) -> Function:
     shapes = [_shape(item) for item in entry["outputs"]]
     return Function(
         name=entry["name"],
-        selector=keccak256(signature.encode())[:4],
+        selector=b"" if raw else keccak256(signature.encode())[:4],
         inputs=inputs,
         outputs=outputs,
         shape=_whole(entry["outputs"], shapes, flat is not None),
@@ -212,8 +212,15 @@ def _encode_uint(value: int) -> bytes:
     return value.to_bytes(32, "big")
 
 
+def _encode_bytes32(value: bytes) -> bytes:
+    if len(value) > 32:
+        raise ValueError("more than 32 bytes")
+    return value.ljust(32, b"\0")
+
+
 _WORD_ENCODERS: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "address": _encode_address,
+    "bytes32": _encode_bytes32,
     **{f"uint{bits}": _encode_uint for bits in range(8, 257, 8)},
 }
 

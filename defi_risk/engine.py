@@ -12,8 +12,9 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from defi_risk.errors import AdapterError, BadAnswer, DefiRiskError
 from defi_risk.ids import AccountId
-from defi_risk.model import Account, Anchor, Owner, Quote, Side
-from defi_risk.spi import Adapter, Ask, Call, Context, Market, NativeBalance, Reading, Steps
+from defi_risk.model import Account, Anchor, Owner, Quote, SourceReport
+from defi_risk.service_reports import ServiceReports
+from defi_risk.spi import Adapter, Ask, Call, Context, Found, InfoCall, Market, NativeBalance, Reading, Steps, side_of
 from defi_risk.text import shown
 
 MOST_ROUNDS: Final = 16
@@ -45,10 +46,11 @@ class Job:
 
 @dataclass(slots=True)
 class Findings:
-    """What readings returned, in the order of their jobs."""
+    """What readings returned, in the order of their jobs; `reports` are on venues' own services, one an adapter, `id` its name."""
 
     accounts: list[Account] = field(default_factory=list)
     quotes: list[Quote] = field(default_factory=list)
+    reports: list[SourceReport] = field(default_factory=list)
 
 
 def run(source: Source, steps: Steps[_R]) -> _R:
@@ -63,7 +65,8 @@ def run(source: Source, steps: Steps[_R]) -> _R:
 
 def read(source: Source, jobs: Sequence[Job], context: Context, progress: Progress | None = None) -> Findings:
     """Do all jobs of one chain. Raises `SourceError` where the source itself fails; a failing job is an unknown account."""
-    outcomes: dict[int, list[Account | Quote]] = {}
+    outcomes: dict[int, list[Found]] = {}
+    services = ServiceReports()
     waiting: dict[int, tuple[Reading, Sequence[Ask]]] = {}
     for index, job in enumerate(jobs):
         reading = job.adapter.read(job.owner, job.market, context)
@@ -79,6 +82,7 @@ def read(source: Source, jobs: Sequence[Job], context: Context, progress: Progre
         if progress:
             progress(f"{context.chain.name}: round {rounds}, {len(asked)} reads for {len(waiting)} readings")
         table = dict(zip(asked, source.answer(asked), strict=True))
+        services.note(((jobs[index].adapter.name, asks) for index, (_, asks) in waiting.items()), table)
         current, waiting = waiting, {}
         for index, (reading, asks) in current.items():
             _step(outcomes, waiting, index, jobs[index], reading, _sender(reading, asks, table))
@@ -88,12 +92,15 @@ def read(source: Source, jobs: Sequence[Job], context: Context, progress: Progre
         for item in outcomes[index]:
             if isinstance(item, Quote):
                 findings.quotes.append(item)
+            elif isinstance(item, SourceReport):
+                services.say(job.adapter.name, item)
             elif item.id in found:
                 # counted twice it would be a wrong number, and which of the two is right nobody can tell
                 found[item.id] = replace(_unknown(job, f"adapter {job.adapter.name} returned this account twice"), id=item.id)
             else:
                 found[item.id] = replace(item, owner_name=job.owner.name) if job.owner.name else item
     findings.accounts += found.values()
+    findings.reports += services.reports()
     return findings
 
 
@@ -102,7 +109,7 @@ def _sender(reading: Reading, asks: Sequence[Ask], table: Mapping[Ask, Any]) -> 
 
 
 def _step(
-    outcomes: dict[int, list[Account | Quote]],
+    outcomes: dict[int, list[Found]],
     waiting: dict[int, tuple[Reading, Sequence[Ask]]],
     index: int,
     job: Job,
@@ -133,7 +140,7 @@ def _checked(asks: Iterable[object]) -> Sequence[Ask]:
     """Asks as a list of asks. Raises `TypeError` for anything else that an adapter may have yielded."""
     checked: list[Ask] = []
     for ask in asks:
-        if not isinstance(ask, Call | NativeBalance):
+        if not isinstance(ask, Call | NativeBalance | InfoCall):
             raise TypeError(f"not an ask: {type(ask).__name__}")
         checked.append(ask)
     return checked
@@ -148,7 +155,7 @@ def _unknown(job: Job, reason: str) -> Account:
     return Account(
         id=job.market.account_id(job.owner),
         owner=job.owner.address,
-        side=Side.LENDING,
+        side=side_of(job.adapter),
         venue=job.market.venue or job.adapter.venue,
         market=job.market.name,
         chain=job.market.chain.name,

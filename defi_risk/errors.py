@@ -22,6 +22,7 @@
     │       └── OutOfRange            decodes, but to a value that cannot be
     ├── AdapterError                  one account is unknown, the others go on
     │   ├── CallReverted              a contract refused a read that must work
+    │   ├── ServiceFailed             a venue's own service gave no answer to a question that must be answered
     │   ├── Unsupported               a mode or feature that is not modelled
     │   └── MissingPrice              no source prices something the account holds
     ├── StoreError                    a file of ours that cannot be used
@@ -75,9 +76,10 @@ class UnknownName(UsageError):
     def __init__(self, kind: str, name: str, known: tuple[str, ...] = ()) -> None:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, known, n=1, cutoff=0.5)
+        near = get_close_matches(name, known, n=5, cutoff=0.5)
+        swapped = [other for other in near if sorted(other) == sorted(name)]  # letters in another order are the likelier slip
         if near:
-            hint = f"did you mean {near[0]!r}?"
+            hint = f"did you mean {(swapped or near)[0]!r}?"
         elif known:
             hint = "known: " + ", ".join(sorted(known)[:12])
         else:
@@ -176,6 +178,10 @@ class AdapterError(DefiRiskError):
 
 class CallReverted(AdapterError):
     """A contract reverted on a read that the account needs."""
+
+
+class ServiceFailed(AdapterError):
+    """A venue's public information service did not answer what the account needs: the chain's own reads are not touched by it."""
 
 
 class Unsupported(AdapterError):

@@ -8,16 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from defi_risk import engine, ens, histories, manual, markets, registry, sequencer, targets
+from defi_risk import engine, ens, histories, manual, markets, registry, sequencer, targets, trails
 from defi_risk.book import Book, ChainSettings, MarketSettings, load
 from defi_risk.engine import Findings, Job, Progress
 from defi_risk.errors import SourceError, UsageError
 from defi_risk.ids import Address, Factor
+from defi_risk.linking import Link
 from defi_risk.markets import OWN, VERIFIED
 from defi_risk.model import PRICES, Account, Anchor, Chain, Owner, SourceReport
 from defi_risk.pricing import PriceBook, resolve
 from defi_risk.secrets import Secret
 from defi_risk.secrets import resolve as resolve_secret
+from defi_risk.service_reports import united
 from defi_risk.sources.anchor import TAGS
 from defi_risk.sources.cache import Cache
 from defi_risk.sources.chain import ChainSource
@@ -34,21 +36,34 @@ ENS_CHAIN: Final = "ethereum"
 
 @dataclass(frozen=True, slots=True)
 class _Chain:
-    """How reading one chain ended."""
+    """How reading one chain ended. The source is still open where all went well."""
 
     findings: Findings
     report: SourceReport
+    source: ChainSource | None = None
+
+    def told(self, seconds: float) -> SourceReport:
+        """The report, with what was asked and noted since, in so many seconds."""
+        source, before = self.source, self.report
+        if source is None or (source.calls, source.notes) == (before.calls, before.notes):
+            return before
+        notes = tuple(dict.fromkeys((*before.notes, *source.notes)))
+        return replace(before, calls=source.calls, round_trips=source.round_trips, notes=notes, seconds=before.seconds + seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What all sources of a book gave, priced in USD, before any figure: what `judge` and plans start from."""
+    """What all sources of a book gave, priced in USD, before any figure: what `judge` and plans start from.
+
+    `links` are those that transfers on chain prove.
+    """
 
     book: Book
     accounts: tuple[Account, ...]
     quotes: Mapping[Factor, float]
     reports: tuple[SourceReport, ...]
     history: PriceHistory | None = None
+    links: tuple[Link, ...] = ()
 
     @property
     def partial(self) -> bool:
@@ -89,7 +104,7 @@ def gather(
         opener = _opener(str(block), cache, limit)
         reader = _Reader(settings, opener, limit, progress)
         read = reader.read(asked, chains)
-        gathered = replace(assemble(settings, read.findings, read.reports), history=history)
+        gathered = replace(assemble(settings, read.findings, read.reports), history=history, links=read.links)
         return prices(gathered, places, opener, limit, cache)
     finally:
         if cache is not None:
@@ -117,13 +132,14 @@ class Read:
 
     findings: Findings
     reports: tuple[SourceReport, ...]
+    links: tuple[Link, ...] = ()
 
 
 def assemble(book: Book, found: Findings, reports: Sequence[SourceReport]) -> Gathered:
-    """What was read from chains, together with what the book itself says, priced in USD."""
+    """What was read from chains and from services beside them, together with what the book itself says, priced in USD."""
     accounts: list[Account] = [*found.accounts, *manual.accounts(book.manual)]
     prices = PriceBook(found.quotes, accounts)
-    return Gathered(book, tuple(resolve(accounts, prices)), prices.as_floats(), (*reports, *_unread(book)))
+    return Gathered(book, tuple(resolve(accounts, prices)), prices.as_floats(), (*reports, *found.reports, *_unread(book)))
 
 
 def _unread(book: Book) -> tuple[SourceReport, ...]:
@@ -183,7 +199,15 @@ class _Reader:
         for end in ends:
             findings.accounts += end.findings.accounts
             findings.quotes += end.findings.quotes
-        return Read(findings, tuple(end.report for end in ends))
+        findings.reports += united(report for end in ends for report in end.findings.reports)
+        open_ = {end.source.anchor.chain.id: end.source for end in ends if end.source}
+        began = self._limit.clock.now()
+        try:
+            links = trails.follow(self._book, findings.accounts, owners, open_, self._limit)
+        finally:
+            for source in open_.values():
+                source.close()
+        return Read(findings, tuple(end.told(self._limit.clock.now() - began) for end in ends), links)
 
     def _side_by_side(self, work: Sequence[Callable[[], _Chain]]) -> list[_Chain]:
         """Results in the order of the work. Every chain ends by itself at the deadline."""
@@ -218,6 +242,7 @@ class _Reader:
         findings = Findings()
         undeployed: tuple[str, ...] = ()
         error = ""
+        whole = False
         source = opened if isinstance(opened, ChainSource) else None
         watch = sequencer.Watch()
         try:
@@ -228,15 +253,17 @@ class _Reader:
             jobs = [*self._jobs(target, owners), *_watched(target.chain, watch)]
             findings = engine.read(source, jobs, self._context(target, source.anchor), self._progress)
             source.finish()
+            whole = True
         except SourceError as fault:
             # what was read before the source failed is not one consistent block any more
             findings, error = Findings(), str(fault)
         finally:
             if source is not None:
-                source.close()
+                (source.park if whole else source.close)()
         seconds = self._limit.clock.now() - began
         report = _report(target.chain, source, error, seconds)
-        return _Chain(findings, replace(report, notes=(*report.notes, *undeployed), sequencer="" if error else watch.finding))
+        report = replace(report, notes=(*report.notes, *undeployed), sequencer="" if error else watch.finding)
+        return _Chain(findings, report, source if whole else None)
 
     def _jobs(self, target: ChainTarget, owners: Sequence[Owner]) -> list[Job]:
         readers = [(registry.get(market.adapter), market) for market in target.markets]

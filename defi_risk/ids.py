@@ -70,6 +70,12 @@ def erc20_id(chain: ChainId, token: Address) -> AssetId:
     return AssetId(f"eip155:{chain}/erc20:{token}")
 
 
+def token_of(asset: AssetId) -> tuple[ChainId, Address] | None:
+    """Chain and address of a token by its id; None for a coin and for what a venue lists by name."""
+    chain, found, address = asset.partition("/erc20:")
+    return (ChainId(int(chain.removeprefix("eip155:"))), Address(address)) if found else None
+
+
 def native_id(chain: ChainId) -> AssetId:
     """CAIP-19 style id of the chain's own coin."""
     return AssetId(f"eip155:{chain}/slip44:60")

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final
 
-from defi_risk import flags, health, markets, snapshot
+from defi_risk import flags, health, linking, markets, snapshot
 from defi_risk.book import Book
 from defi_risk.book.scenario import ScenarioSettings, known_names
 from defi_risk.errors import DefiRiskError, SourceError, UsageError
@@ -70,6 +70,7 @@ def judge(
     left_out = (f"the replay of {one.isoformat()} is left out, as the prices could not be read" for one in unlived)
     notes = (*picture.figures.notes, *left_out, *_dated(settings.history, found), *_foreign(found, since), *unsolved)
     picture = replace(picture, figures=replace(picture.figures, notes=notes))
+    links = linking.find(found.accounts, settings.links, found.links)
     raised = flags.run(
         found.accounts,
         picture.figures,
@@ -80,8 +81,9 @@ def judge(
         history=settings.history,
         plan=helpless,
         previous=None if since is None else _accounts(since),
+        links=links,
     )
-    taken = snapshot.build(found.book.name, found.accounts, picture.figures, raised, found.reports, datetime.now(UTC), found.quotes)
+    taken = snapshot.build(found.book.name, found.accounts, picture.figures, raised, found.reports, datetime.now(UTC), found.quotes, links)
     return Judged(taken, picture, settings)
 
 

@@ -24,6 +24,7 @@ UNNAMED: Final = "custom"
 OWN: Final = "settings"  # where a market comes from that its user described
 LOCAL: Final = "local"
 LOCAL_CHAIN: Final = ChainId(31_337)  # what local test nodes call themselves
+USUAL_BLOCK: Final = 2.0  # seconds
 CONFIDENCES: Final = (VERIFIED, "third_party", "unverified")
 
 
@@ -65,6 +66,11 @@ def chain(name: str, chain_id: ChainId | None = None) -> Chain:
 def sequencer_feed(chain_id: ChainId) -> Address | None:
     """Chainlink's uptime feed of a rollup's sequencer (answer 0: up), where there is one."""
     return _chain_data().sequencers.get(chain_id)
+
+
+def block_seconds(chain_id: ChainId) -> float:
+    """About how many seconds lie between two blocks; a guess for chains that are not built in. Only look-backs depend on it."""
+    return _chain_data().seconds.get(chain_id, USUAL_BLOCK)
 
 
 def heartbeats(chain_id: ChainId) -> Mapping[str, int]:
@@ -126,11 +132,11 @@ def from_settings(settings: Described, place: Chain) -> Market:
     Raises `AddressError` for a bad address.
     """
     params = tuple((key, _setting(value)) for key, value in settings.params)
-    root = params[0][1] if params else ""
+    described = Market(settings.adapter, place, settings.name or UNNAMED, params, source=OWN)
     for known in built_in():
-        if (known.adapter, known.chain.id, known.root) == (settings.adapter, place.id, root):
+        if (known.adapter, known.chain.id, known.root) == (settings.adapter, place.id, described.root):
             return replace(known, chain=place, params=params, name=known.name if settings.name in ("", UNNAMED) else settings.name)
-    return Market(settings.adapter, place, settings.name or UNNAMED, params, source=OWN)
+    return described
 
 
 def from_options(
@@ -191,11 +197,12 @@ def factor_table() -> FactorTable:
 def context_factors(chain_id: ChainId, overrides: Mapping[str, FactorRef] | None = None) -> Mapping[AssetId, FactorRef]:
     """Factors of the tokens and the coin of one chain, as a reading's context holds them.
 
-    `overrides` are those of a book: by asset id, or by plain address, which then holds on every chain. They win. On a chain
-    that is not built in nothing is known, not even its coin.
+    What venues list by name is the same on every chain (`perps.toml`). `overrides` are those of a book: by asset id, or by plain
+    address, which then holds on every chain. They win. On a chain that is not built in no token is known, not even its coin.
     """
     prefix = f"eip155:{chain_id}/"
-    found = {asset: ref for asset, ref in factor_table().refs.items() if asset.startswith(prefix)}
+    found = {AssetId(prefix + listed): ref for listed, ref in _listed().items()}
+    found |= {asset: ref for asset, ref in factor_table().refs.items() if asset.startswith(prefix)}
     for key, ref in (overrides or {}).items():
         if key.startswith(prefix):
             found[AssetId(key)] = ref
@@ -204,11 +211,18 @@ def context_factors(chain_id: ChainId, overrides: Mapping[str, FactorRef] | None
     return found
 
 
+@cache
+def _listed() -> Mapping[str, FactorRef]:
+    """Factors of what venues list by name, as the ends of asset ids (`Context.listed_id`): `hyperliquid:ETH`."""
+    return {f"{adapter}:{name}": _ref(entry) for adapter, entries in _document("perps.toml").items() for name, entry in entries.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class _Chains:
     chains: Mapping[str, Chain]
     coins: Mapping[ChainId, FactorRef]
     sequencers: Mapping[ChainId, Address]
+    seconds: Mapping[ChainId, float]
 
 
 @cache
@@ -216,15 +230,17 @@ def _chain_data() -> _Chains:
     found: dict[str, Chain] = {}
     coins: dict[ChainId, FactorRef] = {}
     sequencers: dict[ChainId, Address] = {}
+    seconds: dict[ChainId, float] = {}
     for name, entry in _document("chains.toml").items():
         number = ChainId(_whole(entry.get("id"), f"chains.toml: {name}"))
         if number in coins:
             raise StoreError(f"chains.toml: {name}: a second chain with id {number}")
         coins[number] = _ref({"factor": entry["coin"], **entry})
         found[name] = Chain(number, name, str(entry["coin"]), coins[number].factor)
+        seconds[number] = float(entry.get("seconds", USUAL_BLOCK))
         if "sequencer" in entry:
             sequencers[number] = _address(entry["sequencer"], f"chains.toml: {name}")
-    return _Chains(MappingProxyType(found), MappingProxyType(coins), MappingProxyType(sequencers))
+    return _Chains(MappingProxyType(found), MappingProxyType(coins), MappingProxyType(sequencers), MappingProxyType(seconds))
 
 
 @cache

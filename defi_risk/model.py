@@ -23,6 +23,7 @@ PRICES: Final = "prices:"
 """What the ids of sources start with that give past prices and no accounts."""
 ETHER: Final = Factor("ETH")
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
+TRANSFER: Final = "Transfer(address,address,uint256)"
 
 
 class Side(StrEnum):
@@ -138,7 +139,14 @@ class Position:
 
     `size` is signed, in base units (inverse: in USD of notional); `entry` and `mark` in the quote coin for one base unit. Profit is
     `unrealized_pnl` in the quote coin (inverse: in the coin of the factor), or follows from entry and mark where that is None.
-    Rates are fractions; `funding_8h` positive means that longs pay shorts.
+    Rates are fractions; `funding_8h` positive means that longs pay shorts, `borrow_apr` is what either side pays a year, and both are
+    of the notional at the mark.
+
+    In the coin that the contract settles in: `accrued_funding` is what has run up since the last settlement and is not in the margin
+    yet, received (negative: to be paid), `accrued_fees` what is owed beside it (borrowing fees, interest). Both are part of equity and
+    of C. `exit_cost` is what the venue's rule takes off for closing all of it now (closing fee, price impact, a cap on profit): part of
+    C, of equity only once it is closed. `close_fee` and `liquidation_fee` are shares of the notional that the maintenance rate applies
+    to: the first is part of the requirement and paid on every close, the second is charged by a liquidation alone.
     """
 
     size: Decimal
@@ -151,8 +159,13 @@ class Position:
     basis: Basis = Basis.MARK
     initial_rate: Decimal
     close_fee: Decimal = Decimal(0)
+    liquidation_fee: Decimal = Decimal(0)
     funding_8h: Decimal | None = None
+    borrow_apr: Decimal | None = None
     unrealized_pnl: Decimal | None = None
+    accrued_funding: Decimal = Decimal(0)
+    accrued_fees: Decimal = Decimal(0)
+    exit_cost: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +177,8 @@ class Leg:
     withdrawing (LTV, borrow collateral factor); both fractions, 0 where the venue counts nothing. `enabled` is False for a holding
     that the venue does not take as collateral: it is owned, but no health rests on it. `bonus` is what a liquidator earns on this
     collateral (0.05 = 5 %). `apr` is the simple annual rate, earned by collateral and paid by debt; `compounding` says how it
-    grows ("linear", "per second", "per block"). `available` is what the venue could pay out of this asset now.
+    grows ("linear", "per second", "per block"). `available` is what the venue could pay out of this asset now. `movable` is False for
+    margin that nobody can pay in or take out by itself (funding that the venue has yet to write down).
     """
 
     role: Role
@@ -180,6 +194,7 @@ class Leg:
     apr: Decimal | None = None
     compounding: str = ""
     available: Quantity | None = None
+    movable: bool = True
     position: Position | None = None
 
 
@@ -190,8 +205,9 @@ class LiquidationRule:
     `kind`: "repay" (a liquidator repays up to a share of one debt and takes collateral with a bonus), "absorb" (the venue takes
     the whole account), "close" (positions are closed). `close_factor` is the share of one debt repayable in one call (`of_whole`: of
     one debt up to this share of all debts together; "close": the share of every position that one step closes); all of it when the
-    health is at or below `full_below`, or when the collateral or debt in question is worth less than `full_under_usd`. What a call
-    leaves of both must be worth `dust_usd` each, or nothing. `remainder`: "refunded" or "lost" after a close.
+    health is at or below `full_below`, or when the collateral or debt in question ("close": all positions together) is worth less than
+    `full_under_usd`. What a call leaves of both must be worth `dust_usd` each, or nothing. `remainder`: "refunded" or "lost" after a
+    close.
     """
 
     kind: Literal["repay", "absorb", "close"]
@@ -267,6 +283,33 @@ class Owner:
     name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A contract that logs `event`, whose first indexed address is an account's owner, in the transactions that are the account's own.
+
+    For the event `TRANSFER` it is units minted to the owner: a debt token.
+    """
+
+    contract: Address
+    event: str = TRANSFER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Custody:
+    """Where an account's venue takes in and pays out one ERC-20 token, so that the token's transfers can be followed.
+
+    `holder` is the address that they go to and come from; the zero address where the venue burns and mints. Where there are `proofs`, a
+    transfer is the account's only if one of them stands in the same transaction. Where there is a `receipt`, the token that stands for
+    what is supplied, a transfer in whose transaction some of it is given up is a withdrawal and not a loan. Accounts of one
+    owner that share a purse at the venue have the same custody.
+    """
+
+    asset: AssetId
+    holder: Address
+    proofs: tuple[Proof, ...] = ()
+    receipt: Address | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One margin account as it was read.
@@ -274,7 +317,8 @@ class Account:
     `liquidatable` is the venue's verdict at the anchor (None: unknown, or left to the model for accounts without `exact`).
     `strict` True: dead only below the line; False: dead on it. `blocked` says why a liquidation would be refused at present though
     the account is below its line (a pause, a grace period), empty where nothing stands in the way. `owner_name` is the name that the
-    owner was asked by, where there was one; the engine fills it in.
+    owner was asked by, where there was one; the engine fills it in. `custody` is of the tokens that a loan owes, or that margin may
+    consist of.
     """
 
     id: AccountId
@@ -296,6 +340,7 @@ class Account:
     source: str = ""
     status: str = "ok"
     reason: str = ""
+    custody: tuple[Custody, ...] = ()
 
     @property
     def known(self) -> bool:
@@ -305,7 +350,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceReport:
-    """How reading one source went. `kind` "chain", "exchange" or "manual"; `status` "ok", "stale" or "failed" with `error`.
+    """How reading one source went. `kind` "chain", "exchange" (a venue's own service) or "manual"; `status` "ok", "stale" or "failed" with
+    `error`. `as_of` is the unix time that a service gives its own answers.
 
     `calls` counts the questions asked after merging equal ones, `round_trips` the times the scan waited for the source, `seconds`
     the wall time of both. `notes` are harmless findings (clock skew, a fallback that was used). `sequencer` says what is wrong with a
@@ -322,3 +368,4 @@ class SourceReport:
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     sequencer: str = ""
+    as_of: int | None = None

@@ -29,7 +29,9 @@ HIDDEN: Final = "***"
 LONGEST: Final = 65_536
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PREFIXES: Final = ("env:", "keyring:", "file:")
 _URL = re.compile(r"\b([a-z][a-z0-9+.-]{1,15})://[^\s'\"<>]+", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _WORTH_HIDING: Final = 6  # shorter parts of a secret URL (v2, mainnet, http) are no secrets, and replacing them would garble text
 
 
@@ -126,6 +128,21 @@ def public_url(text: str) -> str:
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
 
 
+def is_reference(text: str) -> bool:
+    """Whether a text leads to a secret, as opposed to a literal one or a plain word."""
+    return text.startswith(_PREFIXES) or "${" in text
+
+
+def anchored(reference: str, folder: Path) -> str:
+    """The same reference wherever it is resolved: the path of a `file:` starts at `folder` where it is relative."""
+    return f"file:{folder / Path(reference[5:]).expanduser()}" if reference.startswith("file:") else reference
+
+
+def public_setting(text: str) -> str:
+    """What may be shown and recorded of a setting: a reference and a word as they are, a URL cut to scheme, host and port."""
+    return text if text.startswith(_PREFIXES) or "://" not in text else public_url(text)
+
+
 def redact(text: str) -> str:
     """`text` without any secret made so far, in plain or URL-encoded form, and with every URL cut to scheme, host and port."""
     for value in sorted({part for secret in _MADE for part in _parts(secret.reveal())}, key=len, reverse=True):
@@ -160,7 +177,8 @@ def _parts(value: str) -> frozenset[str]:
             *queries,
         ]
         # the URL itself is left to the cut of all URLs, which keeps the host readable
-        parts = {piece for piece in pieces if piece.strip("/")}
+        # and a scheme inside a path is no secret: hiding it would keep other URLs from being cut
+        parts = {piece for piece in pieces if piece.strip("/") and not _SCHEME.fullmatch(piece)}
     parts = {part for part in parts if len(part) >= _WORTH_HIDING}
     return frozenset(parts | {quote(part, safe="") for part in parts} | {unquote(part) for part in parts})
 

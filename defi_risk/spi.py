@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from defi_risk.ids import AccountId, Address, AssetId, Factor, account_id, erc20_id
-from defi_risk.model import Account, Chain, FactorRef, Owner, Quote
+from defi_risk.model import Account, Chain, FactorRef, Owner, Quote, Side, SourceReport
 
 API: Final = 1
 _R = TypeVar("_R")
@@ -53,18 +53,37 @@ class NativeBalance:
     optional: bool = False
 
 
-Ask = Call | NativeBalance
+@dataclass(frozen=True, slots=True)
+class InfoCall:
+    """One read-only question to a venue's public information service, over HTTP.
+
+    `service` is the URL as the market's settings have it (a literal or a reference such as `${NAME}`; the engine resolves it and shows
+    no more than its host), `body` the JSON text that is posted, empty for a GET; `path` is what follows below the service in either case.
+    The answer is parsed JSON with `int` and `Decimal` for numbers, which `defi_risk.answers` takes apart. It is not pinned to a block: the
+    adapter compares the time in it with the anchor's. A service that gives none makes the account unknown (`ServiceFailed`), and its
+    report "failed"; where the ask is optional, that is a note, and the adapter returns a `SourceReport` of its own that says what is lost.
+    """
+
+    service: str
+    body: str = ""
+    path: str = ""
+    optional: bool = False
+
+
+Ask = Call | NativeBalance | InfoCall
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
     """An ABI file shipped as package data: `Interface("defi_risk_abis", "aave_v3/pool")` is `aave_v3/pool.json` of that package.
 
-    Calling it makes a `Call`: `POOL(address, "getReserveData", asset)`. Only view and pure functions can be asked.
+    Calling it makes a `Call`: `POOL(address, "getReserveData", asset)`. Only view and pure functions can be asked. `raw`: what is asked
+    takes the bare arguments without a selector, as HyperEVM's read precompiles do.
     """
 
     package: str
     path: str
+    raw: bool = False
 
     def __call__(self, to: Address, function: str, *args: Any, optional: bool = False, forever: bool = False) -> Call:
         return Call(to, self, function, args, optional, forever)
@@ -80,8 +99,13 @@ class Failed:
         return False
 
 
-Reading = Generator[Sequence[Ask], Sequence[Any], "list[Account | Quote]"]
-"""What `Adapter.read` returns: accounts, and prices that other accounts may need."""
+Found = Account | Quote | SourceReport
+Reading = Generator[Sequence[Ask], Sequence[Any], "list[Found]"]
+"""What `Adapter.read` returns: accounts, prices that other accounts may need, and how the venue's own service was.
+
+Of a `SourceReport` count `status` ("failed": accounts may be missing, the scan is partial; "stale": old data), `error`, `as_of` and
+`notes`; the engine names it after the adapter and unites the reports of all wallets.
+"""
 Steps = Generator[Sequence[Ask], Sequence[Any], _R]
 """A part of a reading that ends in a value; use it with `yield from`, several at a time with `together`."""
 
@@ -112,7 +136,8 @@ class Market:
     @property
     def root(self) -> str:
         """The first root address; it names the market inside account ids. Empty for a market without one."""
-        return self.params[0][1] if self.params else ""
+        first = self.params[0][1] if self.params else ""
+        return first if first.startswith("0x") else ""
 
     def account_id(self, owner: Owner) -> AccountId:
         """Id of the account that `owner` has here."""
@@ -148,13 +173,18 @@ class Context:
         """Factor and peg of an asset; an asset in no table is a factor of its own, named by its id."""
         return self.factors.get(asset) or FactorRef(Factor(asset))
 
+    def listed_id(self, adapter: str, name: str) -> AssetId:
+        """Id of what a venue itself lists by name (a perpetual's underlying): `eip155:999/hyperliquid:ETH`. `perps.toml` knows factors."""
+        return AssetId(f"eip155:{self.chain.id}/{adapter}:{name}")
+
 
 class Adapter(Protocol):
     """One venue's way of being read.
 
     `name` is the adapter's name in books and ids, `api` the version of this module it was written for, `roots` the parameter names
     of a market, addresses all, the first being the one that identifies it, and `venue` the name shown. An adapter may name optional
-    settings of its markets in a class attribute `settings`.
+    settings of its markets in a class attribute `settings`, and `side = Side.DERIVATIVES` where its accounts are not loans. The public
+    services that it asks where a setting names no other stand in a class attribute `services`, by setting: people are told of them.
     """
 
     name: ClassVar[str]
@@ -171,6 +201,18 @@ def settings_of(adapter: Adapter) -> tuple[str, ...]:
     """Names of the optional settings that an adapter's markets may have beside their root addresses."""
     settings: tuple[str, ...] = getattr(adapter, "settings", ())
     return settings
+
+
+def services_of(adapter: Adapter, market: Market) -> tuple[str, ...]:
+    """What a market's settings say, and where they say nothing the services that its adapter asks: addresses, references and words."""
+    usual: Mapping[str, str] = getattr(adapter, "services", {})
+    return tuple(filter(None, (market.get(name) or usual.get(name, "") for name in settings_of(adapter))))
+
+
+def side_of(adapter: Adapter) -> Side:
+    """What an adapter's accounts are, for one that could not be read."""
+    side: Side = getattr(adapter, "side", Side.LENDING)
+    return side
 
 
 def together(parts: Sequence[Steps[_R]]) -> Steps[list[_R]]:

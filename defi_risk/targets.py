@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from defi_risk import ens, markets
+from defi_risk import ens, markets, registry
 from defi_risk.book import Book, ChainSettings, MarketSettings
-from defi_risk.errors import UsageError
+from defi_risk.errors import DefiRiskError, UsageError
 from defi_risk.ids import ChainId, parse_address
 from defi_risk.model import Chain, Owner
-from defi_risk.secrets import Secret
-from defi_risk.spi import Market
+from defi_risk.secrets import Secret, is_reference, public_url, resolve
+from defi_risk.spi import Market, services_of
 
 RPC_VARIABLE: Final = "DEFI_RISK_RPC_"
 
@@ -53,12 +53,29 @@ def wallets(given: Iterable[str]) -> Wallets:
 
 
 def chains(book: Book, rpc: Mapping[str, Sequence[Secret]], extra: Sequence[MarketSettings]) -> tuple[ChainTarget, ...]:
-    """The chains to read with their markets, by name. Raises `UsageError` for an unknown chain, or one without a node."""
+    """The chains to read with their markets, by name. Raises `UsageError` for an unknown chain, one without a node, or a setting of a
+    market that leads nowhere.
+    """
     settings = _nodes(book, rpc)
     known = {name: markets.chain(name, chosen.chain_id) for name, chosen in settings.items()}
     _check_ids(known)
     wanted = _markets(known, (*book.markets, *extra))
     return tuple(ChainTarget(known[name], settings[name], (*wanted.get(name, ()), _wallet(known[name]))) for name in sorted(settings))
+
+
+def services(places: Iterable[ChainTarget]) -> tuple[str, ...]:
+    """Scheme, host and port of every venue's service that reading these chains may ask. Raises `SecretMissing`."""
+    found = [text for place in places for market in place.markets for text in _services(market)]
+    return tuple(dict.fromkeys(public_url(resolve(text).reveal()) for text in found))
+
+
+def _services(market: Market) -> list[str]:
+    """The URLs among a market's settings, and references to them; an adapter that cannot be loaded asks nobody."""
+    try:
+        texts = services_of(registry.get(market.adapter), market)
+    except DefiRiskError:
+        return []
+    return [text for text in texts if "://" in text or is_reference(text)]
 
 
 def _nodes(book: Book, rpc: Mapping[str, Sequence[Secret]]) -> dict[str, ChainSettings]:
@@ -103,7 +120,7 @@ def _markets(known: Mapping[str, Chain], extra: Sequence[MarketSettings]) -> dic
     for market in markets.on_by_default():
         name = by_id.get(market.chain.id)
         if name is not None:
-            found[name][market.root] = replace(market, chain=known[name])
+            found[name][_key(market)] = replace(market, chain=known[name])
     for settings in extra:
         if settings.chain not in known:
             raise UsageError(
@@ -111,8 +128,16 @@ def _markets(known: Mapping[str, Chain], extra: Sequence[MarketSettings]) -> dic
                 hint=f"use --rpc {settings.chain}=URL or a [chains.{settings.chain}] table",
             )
         market = markets.from_settings(settings, known[settings.chain])
-        found[settings.chain][market.root] = market
+        for _, value in market.params:
+            if is_reference(value):
+                resolve(value)  # whoever asks the service does it again: nothing but the reference is kept
+        found[settings.chain][_key(market)] = market
     return {name: list(items.values()) for name, items in found.items()}
+
+
+def _key(market: Market) -> str:
+    """What makes a market one: its root address, or, without one, the venue itself."""
+    return market.root or market.adapter
 
 
 def _wallet(chain: Chain) -> Market:

@@ -138,17 +138,22 @@ class Names:
         self._many_owners = len({account.owner for account in read}) > 1
         self._many_chains = len({account.chain for account in read}) > 1
         self._taken = Counter(self._short(account) for account in self._by_id.values())
+        self._marked = Counter((self._short(account), _mark(account.id)) for account in self._by_id.values())
 
     def of(self, account: Named) -> str:
         """`0x71C7…976F · Aave V3 · core`: whose it is comes first, so that it is seen where there is little room."""
-        name = self._short(account)
-        return f"{name} · {_mark(account.id)}" if self._taken[name] > 1 else name
+        name, mark = self._short(account), _mark(account.id)
+        if self._taken[name] <= 1:
+            return name
+        # accounts of one owner in one market differ in what their ids say behind the owner
+        tail = account.id.rpartition(f"{account.owner}/")[2] if self._marked[name, mark] > 1 else ""
+        return f"{name} · {mark} · {_ADDRESS.sub(lambda found: short(found[0]), shown(tail, 120))}" if tail else f"{name} · {mark}"
 
     def _short(self, account: Named) -> str:
         venue, market = shown(account.venue, 24), shown(account.market, 32)
         parts = [venue] if account.market.lower() in ("", "manual", account.venue.lower()) else [venue, market]
         if account.mode not in ("", "cross"):
-            parts.append(shown(account.mode, 16))
+            parts.append(shown(account.mode, 24))
         if self._many_chains and account.chain:
             parts.append(shown(account.chain, 16))
         if self._many_owners and account.chain:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from decimal import Decimal
 
 import hypothesis
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from defi_risk.health import HealthSettings
 from defi_risk.ids import Factor, Peg
-from defi_risk.model import Account, Basis, Contract, Leg
+from defi_risk.model import Account, Basis, Contract, Leg, Position
 from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, collateral, debt, loan, margin, perp, position
 
 PRICES = {ETH: Decimal(3000), BTC: Decimal(60_000), SOL: Decimal("150.5"), USDC: Decimal(1), USDT: Decimal("0.9995")}
@@ -100,7 +101,7 @@ def positions(draw: st.DrawFn, *, convex: bool = True) -> Leg:
     sign = draw(st.sampled_from([1, -1]))
     inverse = draw(st.integers(0, 3)) == 0
     coins = (notional / mark).quantize(Decimal("1e-12"))
-    return position(
+    opened = position(
         factor,
         sign * (notional if inverse else coins),
         mark,
@@ -110,6 +111,20 @@ def positions(draw: st.DrawFn, *, convex: bool = True) -> Leg:
         fee=draw(st.sampled_from([Decimal(0), Decimal("0.0005")])),
         contract=Contract.INVERSE if inverse else Contract.LINEAR,
         basis=Basis.ENTRY if draw(st.integers(0, 4)) == 0 else Basis.MARK,
+    )
+    return replace(opened, position=run_up(draw, opened.position, coins if inverse else notional))
+
+
+def run_up(draw: st.DrawFn, opened: Position | None, notional: Decimal) -> Position | None:
+    """The position, one in three with funding and fees that have run up, and with what a venue takes for the way out."""
+    if opened is None or draw(st.integers(0, 2)):
+        return opened
+    return replace(
+        opened,
+        accrued_funding=notional * draw(decimals("-0.01", "0.01")),
+        accrued_fees=notional * draw(decimals("0", "0.01")),
+        exit_cost=notional * draw(decimals("0", "0.005")),
+        liquidation_fee=draw(decimals("0", "0.01")),
     )
 
 

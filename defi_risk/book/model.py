@@ -113,7 +113,8 @@ class ManualSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """Settings of the risk model: volatilities are per day; correlations are keyed `BTC/ETH`; `prices` names a history; `turn` is where
-    the two-way paths of the cascade turn, as a move of the market.
+    the two-way paths of the cascade turn, as a move of the market. Transfers of borrowed tokens are followed through the last
+    `follow_days` to the margin that they fund; 0: not at all.
     """
 
     horizon_days: Decimal = ONE
@@ -121,6 +122,7 @@ class ModelSettings:
     correlation: Mapping[str, Decimal] = field(default_factory=dict)
     prices: str | None = None
     turn: Decimal = Decimal("0.5")
+    follow_days: Decimal = Decimal(30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

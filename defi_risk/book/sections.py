@@ -24,6 +24,7 @@ from defi_risk.book.thresholds import read_thresholds
 from defi_risk.errors import AddressError, UnknownName
 from defi_risk.ids import ChainId, Factor, Peg, parse_address
 from defi_risk.model import FactorRef
+from defi_risk.secrets import anchored, is_reference
 from defi_risk.spi import settings_of
 from defi_risk.text import shown
 
@@ -33,7 +34,8 @@ SECTIONS: Final = (
 CREDENTIALS: Final = {"api_key": "apiKey", "secret": "secret", "password": "password", "uid": "uid"}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ENS: Final = re.compile(r"[^\s.:/\\]+(\.[^\s.:/\\]+)+")
-_ASSET: Final = re.compile(r"eip155:([1-9]\d{0,17})/(?:erc20:(0x[0-9a-fA-F]*)|(slip44:60))")
+_ASSET: Final = re.compile(r"eip155:([1-9]\d{0,17})/(?:erc20:(0x[0-9a-fA-F]*)|(slip44:60|(?!erc20:|slip44:)[a-z][a-z0-9_]*:[!-~]+))")
+"""A token, the chain's own coin, or what a venue lists by name (`eip155:999/hyperliquid:ETH`)."""
 _PAIR: Final = re.compile(r".+/.+")
 
 
@@ -52,7 +54,7 @@ def read_book(source: Source, document: dict[str, Any], overridden: Container[st
         markets=_markets(root, chains),
         exchanges=exchanges,
         manual=manual,
-        model=_model(root.table("model", ("horizon_days", "volatility", "correlation", "prices", "turn"))),
+        model=_model(root.table("model", ("horizon_days", "volatility", "correlation", "prices", "turn", "follow_days"))),
         plan=_plan(root.table("plan", ("buffer", "latency"))),
         factors=_factors(root.table("factors", None)),
         betas=_numbers(root.table("betas", None), -100, 100),
@@ -132,7 +134,8 @@ def _markets(root: Table, chains: Mapping[str, ChainSettings]) -> tuple[MarketSe
     found: dict[tuple[str, str, str], MarketSettings] = {}
     for table in root.tables("markets", None):
         settings = _built_in_market(table) if tuple(table) == ("name",) else _market(table, chains)
-        identity = (settings.adapter, settings.chain, settings.params[0][1] if settings.params else "")
+        first = settings.params[0][1] if settings.params else ""
+        identity = (settings.adapter, settings.chain, first if first.startswith("0x") else "")
         if identity in found:
             table.fail("", "is the same market as one above")
         found[identity] = settings
@@ -168,8 +171,17 @@ def _market(loose: Table, chains: Mapping[str, ChainSettings]) -> MarketSettings
         adapter=table.text("adapter"),
         chain=table.choice("chain", tuple(dict.fromkeys((*chains, *built_in())))),
         name=table.text("name", UNNAMED),
-        params=(*roots, *((key, table.text(key)) for key in settings if key in table)),
+        params=(*roots, *((key, _setting(table, key)) for key in settings if key in table)),
     )
+
+
+def _setting(table: Table, key: str) -> str:
+    """A word, a URL or a reference to one. A reference stays one: its value is looked up here only to say where it is missing."""
+    text = table.text(key, longest=2_000)
+    if not is_reference(text):
+        return text
+    table.secret(key)
+    return anchored(text, table.source.folder)
 
 
 def _exchanges(root: Table) -> tuple[ExchangeSettings, ...]:
@@ -195,6 +207,7 @@ def _model(table: Table) -> ModelSettings:
         correlation={key: correlation.number(key, -1, 1) for key in correlation},
         prices=table.text("prices", longest=1000) if "prices" in table else None,
         turn=table.number("turn", high=Decimal("0.9"), above=0) if "turn" in table else ModelSettings().turn,
+        follow_days=table.number("follow_days", 0, 366) if "follow_days" in table else ModelSettings().follow_days,
     )
 
 

@@ -68,6 +68,7 @@ def _reading(path: Path | None, rpc: dict[str, tuple[Secret, ...]]) -> Iterator[
             counts = f"{len(book.wallets)} wallets, {len(book.chains)} chains, {len(book.markets)} markets, {len(book.manual)} manual"
             yield Check(OK, "book", f"{path}: {book.name}, {counts}")
         chains = targets.chains(book or Book(name="doctor"), rpc, ())
+        services = targets.services(chains)
     except UsageError as error:
         yield failed("book" if path else "nodes", error)
         return
@@ -77,7 +78,7 @@ def _reading(path: Path | None, rpc: dict[str, tuple[Secret, ...]]) -> Iterator[
     if not hosts:
         yield Check(WARN, "nodes", "none is configured", "give --rpc ethereum=URL, set DEFI_RISK_RPC_ETHEREUM, or use --book")
         return
-    yield Check(OK, "hosts", "a scan contacts these and no others: " + ", ".join(dict.fromkeys(hosts)))
+    yield Check(OK, "hosts", "a scan contacts these and no others: " + ", ".join(dict.fromkeys([*hosts, *services])))
     from defi_risk.cli import nodes
 
     for target in chains:

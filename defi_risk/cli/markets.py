@@ -41,6 +41,7 @@ def markets(chain: str | None, only_adapters: bool, form: str) -> None:
 
 def _adapters() -> list[dict[str, Any]]:
     from defi_risk import registry
+    from defi_risk.spi import settings_of
 
     found: list[dict[str, Any]] = []
     for entry in registry.entries():
@@ -51,6 +52,7 @@ def _adapters() -> list[dict[str, Any]]:
                 "venue": adapter.venue,
                 "api": adapter.api,
                 "roots": list(adapter.roots),
+                "settings": list(settings_of(adapter)),
                 "distribution": entry.distribution,
                 "version": entry.version,
                 "target": entry.target,
@@ -70,6 +72,7 @@ def _markets(chain: str | None) -> list[dict[str, Any]]:
 
 def _market(market: Market) -> dict[str, Any]:
     from defi_risk import markets as known
+    from defi_risk.secrets import public_setting
 
     return {
         "name": market.name,
@@ -77,7 +80,7 @@ def _market(market: Market) -> dict[str, Any]:
         "venue": market.venue,
         "chain": market.chain.name,
         "chain_id": market.chain.id,
-        "params": dict(market.params),
+        "params": {key: public_setting(value) for key, value in market.params},
         "source": market.source,
         "confidence": market.confidence,
         "on": market.confidence == known.VERIFIED,

@@ -14,6 +14,7 @@ from defi_risk.cli.options import VERBOSITY, combined
 from defi_risk.cli.reading import Reading, gathered, reading
 from defi_risk.errors import UnknownName, UsageError
 from defi_risk.text import shown
+from defi_risk.words import Names
 
 if TYPE_CHECKING:
     from defi_risk.gathering import Gathered
@@ -54,8 +55,8 @@ def whatif(
 
     \b
     Example:
-      defi-risk whatif demo --sweep perp-short=30
-      defi-risk whatif demo --grid perp-short
+      defi-risk whatif demo --sweep Hyperliquid=30
+      defi-risk whatif demo --grid Hyperliquid
       defi-risk whatif --book desk.toml --isolate binance-main
     """
     from defi_risk.cli.output import planned
@@ -110,10 +111,12 @@ class _Asked:
 
 
 def _find(accounts: Sequence[Account], name: str) -> Account:
+    """The account of that id, or of that name in the tables. Raises `UnknownName`."""
+    names = Names(accounts)
     for account in accounts:
-        if name in (account.id, account.id.removeprefix("manual:")):
+        if name in (account.id, names.of(account)):
             return account
-    raise UnknownName("account", name, tuple(account.id.removeprefix("manual:") for account in accounts))
+    raise UnknownName("account", name, tuple(names.of(account) for account in accounts))
 
 
 def _swept(text: str | None) -> tuple[str | None, float]:
@@ -121,7 +124,7 @@ def _swept(text: str | None) -> tuple[str | None, float]:
         return None, 0.0
     name, _, days = text.rpartition("=")
     if not name or not _DAYS.fullmatch(days):
-        raise UsageError(f"--sweep {shown(text, 60)!r} is not ACCOUNT=DAYS", hint="--sweep perp-short=30")
+        raise UsageError(f"--sweep {shown(text, 60)!r} is not ACCOUNT=DAYS", hint="--sweep Hyperliquid=30")
     return name, float(days)
 
 
@@ -131,5 +134,5 @@ def _ranged(text: str | None) -> tuple[str | None, float]:
     name, equals, share = text.rpartition("=")
     match = _SHARE.fullmatch(share) if equals else None
     if equals and (not name or match is None):
-        raise UsageError(f"--grid {shown(text, 60)!r} is not ACCOUNT=RANGE", hint="--grid perp-short=15%")
+        raise UsageError(f"--grid {shown(text, 60)!r} is not ACCOUNT=RANGE", hint="--grid Hyperliquid=15%")
     return (name, float(match[1]) / 100.0) if match else (text, RANGE)

@@ -21,8 +21,8 @@ NOISE: Final = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A leg in one snapshot. `quote_usd` is USD per quote coin of a position; `extra` what its venue counts as profit beyond entry and mark
-    (fees and funding not settled yet), in the coin that it settles in.
+    """A leg in one snapshot. `quote_usd` is USD per quote coin of a position; `extra` what it has earned beyond entry and mark (funding and
+    fees not settled yet), in the coin that it settles in.
     """
 
     leg: model.Leg
@@ -80,7 +80,8 @@ def _side(leg: model.Leg, quote_usd: float) -> Recorded:
     extra = profit(position, float) - plain
     size, mark = float(position.size), float(position.mark)
     notional = abs(size * mark if position.contract is Contract.LINEAR else size / mark)
-    return Recorded(leg, quote_usd, extra if abs(extra) > NOISE * (notional + abs(plain)) else 0.0)
+    unsettled = float(position.accrued_funding - position.accrued_fees)
+    return Recorded(leg, quote_usd, unsettled + (extra if abs(extra) > NOISE * (notional + abs(plain)) else 0.0))
 
 
 def _matched(before: Sequence[Recorded], after: Sequence[Recorded]) -> list[Pair]:

@@ -119,7 +119,15 @@ class Between:
 
 
 def _position(rules: model.Position, prices: model.Position, flows: model.Position, extra: float) -> model.Position:
-    moved = replace(rules, size=flows.size, entry=flows.entry, mark=prices.mark, initial_rate=NONE, funding_8h=None, unrealized_pnl=None)
+    moved = replace(
+        _lean_position(rules),
+        size=flows.size,
+        entry=flows.entry,
+        mark=prices.mark,
+        unrealized_pnl=None,
+        accrued_funding=NONE,
+        accrued_fees=NONE,
+    )
     return replace(moved, unrealized_pnl=Decimal(repr(profit(moved, float) + extra)))
 
 
@@ -139,7 +147,7 @@ def _blend(before: float, after: float, pair: Pair, state: int) -> float:
 
 def _lean(leg: model.Leg) -> model.Leg:
     """The leg without what no surplus depends on, so that such changes cost nothing."""
-    position = replace(leg.position, initial_rate=NONE, funding_8h=None) if leg.position else None
+    position = _lean_position(leg.position) if leg.position else None
     return replace(
         leg,
         asset=model.Asset(leg.asset.id, leg.asset.symbol, 0),  # a restored amount has the decimals that it is written with
@@ -151,6 +159,10 @@ def _lean(leg: model.Leg) -> model.Leg:
         available=None,
         position=position,
     )
+
+
+def _lean_position(position: model.Position) -> model.Position:
+    return replace(position, initial_rate=NONE, liquidation_fee=NONE, funding_8h=None, borrow_apr=None)
 
 
 def _bare(price: model.Price | None) -> model.Price | None:

@@ -155,11 +155,14 @@ def _place(source: Source) -> str:
     name = shown(source.id, 30)
     if source.status == "failed":
         return f"{name} FAILED ({shown(source.error or 'no reason', 160)})"
-    stale = " STALE" if source.status == "stale" else ""
+    name += " STALE" if source.status == "stale" else ""
     if source.block is None:
-        return name + stale
-    when = f" ({datetime.fromisoformat(source.block_time):%Y-%m-%d %H:%M:%S} UTC)" if source.block_time else ""
-    return f"{name}{stale} at block {source.block:,}{when}"
+        return f"{name} as of {_utc(source.as_of)}" if source.as_of else name
+    return f"{name} at block {source.block:,}" + (f" ({_utc(source.block_time)})" if source.block_time else "")
+
+
+def _utc(time: str) -> str:
+    return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _accounts(snapshot: Snapshot, known: list[Account], names: Names, width: int) -> Table:

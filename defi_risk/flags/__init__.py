@@ -9,6 +9,7 @@ margin.py       what margin is left and in use, and what losses took
 derivatives.py  leverage, share of the risk and funding of positions
 collateral.py   what the collateral consists of and where it lies
 hedges.py       offsetting legs in different accounts
+funding.py      margin that a loan paid for
 spanning.py     loans and derivatives that make each other worse
 walks.py        stresses, paths and rescue plans
 prices.py       venues that disagree, pegs that are off
@@ -23,7 +24,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from defi_risk.flags import changes, collateral, data, derivatives, hedges, liquidation, margin, market, prices, spanning, walks
+from defi_risk import linking
+from defi_risk.flags import changes, collateral, data, derivatives, funding, hedges, liquidation, margin, market, prices, spanning, walks
 from defi_risk.flags.limits import Limits
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.rule import Rescue, Rule, Scene
@@ -33,6 +35,7 @@ from defi_risk.health.figures import AccountFigures, Figures
 from defi_risk.health.normal import in_floats
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import Factor
+from defi_risk.linking import Link
 from defi_risk.model import Account, Side, SourceReport
 from defi_risk.pricing import PriceBook
 from defi_risk.words import Names
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL", "Flag", "Limits", "Rule", "Severity", "run"]
 
-_MODULES: Final = (changes, collateral, data, derivatives, hedges, liquidation, margin, market, prices, spanning, walks)
+_MODULES: Final = (changes, collateral, data, derivatives, funding, hedges, liquidation, margin, market, prices, spanning, walks)
 ALL: Final[Mapping[str, Rule]] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for module in _MODULES for rule in module.RULES), key=lambda rule: rule.code)}
 )
@@ -61,12 +64,14 @@ def run(
     history: PriceHistory | None = None,
     previous: Sequence[Account] | None = None,
     plan: Rescue | None = None,
+    links: Sequence[Link] | None = None,
 ) -> tuple[Flag, ...]:
     """All flags of a book, gravest first, then by code and accounts: the same whatever the order of accounts and sources.
 
     `limits` None: the defaults. `assessed` are the normal forms that the figures were worked out
     from; those that are left out are built again, with the book's own prices. `history` None: that of `settings`. `previous` are the
-    accounts of the last snapshot, `plan` the rescue plan for the configured stress. Ages of prices are measured against the block time of
+    accounts of the last snapshot, `plan` the rescue plan for the configured stress, `links` say which
+    loan funds which margin (None: what tags and amounts say). Ages of prices are measured against the block time of
     the account's chain, as the anchors in `sources` say it.
     """
     ordered = sorted(accounts, key=lambda account: account.id)
@@ -81,6 +86,7 @@ def run(
         previous,
         plan,
         Names(ordered),
+        linking.find(ordered, settings.links) if links is None else links,
     )
     both = {known.account.side for known in scene.known()} == set(Side)
     found = [flag for rule in ALL.values() if both or not rule.spans for flag in rule.find(scene)]

@@ -69,8 +69,12 @@ def _terms(before: Leg, after: Leg, *, same_mode: bool) -> Iterator[tuple[str, s
         return
     if before.position.tiers and after.position.tiers and before.position.tiers != after.position.tiers:
         yield f"{name} maintenance tiers", f"{_tiers(before.position.tiers)} -> {_tiers(after.position.tiers)}"
-    if before.position.close_fee != after.position.close_fee:
-        yield f"{name} closing fee", f"{before.position.close_fee:f} -> {after.position.close_fee:f}"
+    for what, old, new in (
+        ("closing fee", before.position.close_fee, after.position.close_fee),
+        ("liquidation fee", before.position.liquidation_fee, after.position.liquidation_fee),
+    ):
+        if old != new:
+            yield f"{name} {what}", f"{old:f} -> {new:f}"
 
 
 def _tiers(tiers: tuple[Tier, ...]) -> str:

@@ -9,10 +9,10 @@ from typing import Final
 
 from defi_risk.flags.rule import Known, Scene
 from defi_risk.health.distance import Surplus, alone, crossings
-from defi_risk.health.normal import Holding, Normal, in_floats, profit
+from defi_risk.health.normal import Holding, Key, Normal, in_floats, profit
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import Factor
-from defi_risk.model import Position, Role
+from defi_risk.model import Contract, Position, Role
 from defi_risk.text import shown
 
 MAJORS: Final = frozenset({Factor("BTC"), Factor("ETH")})
@@ -82,14 +82,20 @@ def resized(known: Known, holding: Holding[float], share: float) -> Normal[float
     leg, position = holding.leg, holding.leg.position
     if position is None:
         raise ValueError(f"{leg.asset.id} in {known.account.id} is not a position")
-    other = replace(position, size=position.size * Decimal(share), unrealized_pnl=Decimal(profit(position, float)))
+    cost = position.exit_cost * Decimal(share)
+    other = replace(position, size=position.size * Decimal(share), unrealized_pnl=Decimal(profit(position, float)), exit_cost=cost)
     legs = tuple(replace(leg, position=other) if one is leg else one for one in known.account.legs)
     return in_floats(replace(known.account, legs=legs), {key.factor: usd for key, usd in known.normal.quotes.items()})
 
 
 def share_to_cut(known: Known, holding: Holding[float], health: float) -> float | None:
     """The share of a position to close, its fee included, so that C / R of the account is `health`; None where all of it is not enough."""
-    fee = abs(holding.value) * float(holding.leg.position.close_fee) if holding.leg.position is not None else 0.0
+    position = holding.leg.position
+    if position is None:
+        raise ValueError(f"{holding.leg.asset.id} in {known.account.id} is not a position")
+    coin = known.normal.quotes[Key(position.quote, position.quote_peg)]
+    coin *= 1.0 if position.contract is Contract.LINEAR else float(position.mark)
+    fee = abs(holding.value) * float(position.close_fee) + float(position.exit_cost) * coin
 
     def lacking(share: float) -> bool:
         after = resized(known, holding, 1.0 - share)

@@ -13,6 +13,7 @@ from defi_risk.health.figures import AccountFigures, Figures
 from defi_risk.health.normal import Normal
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import AccountId
+from defi_risk.linking import Link
 from defi_risk.model import Account, Side, SourceReport
 from defi_risk.words import Names
 
@@ -52,7 +53,7 @@ class Scene:
 
     `assessed` are the known accounts in their normal form. `history` is the price history, `previous` the accounts of the snapshot before
     this one, `plan` the rescue plan for the configured stress; None where there is none: rules that need it are silent. `names` are those
-    of a snapshot's tables.
+    of a snapshot's tables, `links` say which loan funds which margin.
     """
 
     accounts: Sequence[Account]
@@ -65,6 +66,7 @@ class Scene:
     previous: Sequence[Account] | None = None
     plan: Rescue | None = None
     names: Names = field(default_factory=Names)
+    links: Sequence[Link] = ()
 
     def known(self, side: Side | None = None) -> Iterator[Known]:
         """Accounts that have figures (of one side, where told), with them."""

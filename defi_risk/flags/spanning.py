@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import TypeAlias
 
@@ -11,68 +11,9 @@ from defi_risk.flags.parts import correlation, owed, posted, traded
 from defi_risk.flags.rule import Known, Rule, Scene, listed
 from defi_risk.health.carry import carry_usd_per_year
 from defi_risk.ids import Factor
-from defi_risk.model import Account, Role, Side
+from defi_risk.model import Role, Side
 from defi_risk.text import shown
 from defi_risk.words import dollars
-
-
-def _borrowed_margin(scene: Scene) -> Iterator[Flag]:
-    """Links of the book name which loan funds which margin; margins that no link names may be funded by any loan."""
-    loans = list(scene.known(Side.LENDING))
-    open_: list[Known] = []
-    for side in scene.known(Side.DERIVATIVES):
-        if _stable(scene, posted(side)) <= 0 or side.figures.requirement_usd <= 0:
-            continue
-        named = [loan for loan, funded in scene.settings.links if is_named(side.account, funded)]
-        if named:
-            linked = [known for known in loans if any(is_named(known.account, name) for name in named)]
-            yield from _borrowed_flag(scene, [side], [(known, known.figures.debt_usd) for known in linked], "is")
-        else:
-            open_.append(side)
-    if open_:
-        yield from _borrowed_flag(scene, open_, [(known, _lent_on_volatile(scene, known)) for known in loans], "can be")
-
-
-def is_named(account: Account, name: str) -> bool:
-    """Whether a link means the account: by its id, or by the name of its exchange."""
-    return name in (account.id, account.owner, account.source)
-
-
-def _stable(scene: Scene, amounts: Mapping[Factor, float]) -> float:
-    return sum(usd for factor, usd in amounts.items() if scene.settings.stable(factor))
-
-
-def _lent_on_volatile(scene: Scene, known: Known) -> float:
-    """Stable debt that the account's stable collateral does not cover: volatile collateral carries it."""
-    held = posted(known)
-    volatile = sum(held.values()) - _stable(scene, held)
-    return max(0.0, _stable(scene, owed(known)) - _stable(scene, held)) if volatile > 0 else 0.0
-
-
-def _borrowed_flag(scene: Scene, sides: Sequence[Known], loans: Sequence[tuple[Known, float]], verb: str) -> Iterator[Flag]:
-    owing = [(known, usd) for known, usd in loans if usd > 0]
-    debt, margin = sum(usd for _, usd in owing), sum(_stable(scene, posted(side)) for side in sides)
-    if not owing:
-        return
-    times = scene.figures.book.true_leverage
-    leverage = "not to be told, for its net equity is not positive" if times is None else f"{times:.2f}"
-    owe = f"{listed([known.name for known, _ in owing])} {'owes' if len(owing) == 1 else 'owe'} {dollars(debt)}"
-    yield Flag(
-        code="BORROWED_MARGIN",
-        severity=Severity.WARNING,
-        accounts=tuple(sorted(known.account.id for known in (*sides, *(known for known, _ in owing)))),
-        message=(
-            f"{dollars(min(debt, margin))} of the {dollars(margin)} of stable margin in {listed([side.name for side in sides])} {verb} "
-            f"borrowed money: {owe}; the book's true leverage is {leverage}"
-        ),
-        evidence={
-            "stable_debt_usd": debt,
-            "stable_margin_usd": margin,
-            "borrowed_margin_usd": min(debt, margin),
-            "true_leverage": times,
-            "net_equity_usd": scene.figures.book.net_equity_usd,
-        },
-    )
 
 
 def _wrong_way(scene: Scene) -> Iterator[Flag]:
@@ -174,14 +115,6 @@ def _unrated(known: Known) -> int:
 
 
 RULES = (
-    Rule(
-        "BORROWED_MARGIN",
-        Severity.WARNING,
-        "Stable coins are borrowed against volatile collateral while stable margin carries derivatives: margin funded by a loan.",
-        _borrowed_margin,
-        "any amount; `[[links]]` say which loan funds which margin",
-        spans=True,
-    ),
     Rule(
         "NEGATIVE_CARRY",
         Severity.WARNING,

@@ -139,13 +139,20 @@ def _price(normal: Normal[float], factor: Factor, peg: Peg | None) -> float:
     return next(price for key, price in normal.quotes.items() if (key.factor == factor if peg is None else key.peg == peg))
 
 
+def slope(holding: Holding[float]) -> float:
+    """What a holding adds to C - R in USD when its price doubles, brackets and maintenance margin left aside."""
+    if holding.leg.role is Role.POSITION:
+        return holding.value
+    return -holding.value if holding.leg.role is Role.DEBT else holding.value * holding.weight
+
+
 def _ticks(account: Account, normal: Normal[float], surplus: float) -> tuple[Tick, ...]:
-    if account.exact is None or not normal.debt:
+    if account.exact is None or not (normal.debt or any(holding.leg.position for holding in normal.holdings)):
         return ()
 
     def weigh(feed: Feed) -> float:
         return sum(
-            -holding.value if holding.leg.role is Role.DEBT else holding.value * holding.weight
+            slope(holding)
             for holding in normal.holdings
             if holding.leg.asset.id == feed.asset.id or (holding.leg.price is not None and holding.leg.price.source == feed.key)
         )

@@ -2,7 +2,8 @@
 
 Debts and collateral grow by their annual rates, exp(rate * t) where interest compounds by the second or block and 1 + rate * t where it
 does not; a derivative pays `funding_8h` of its notional three times a day in the coin that it settles in, longs to shorts where the rate
-is positive. A year has 365 days. A rate that is not known counts as none: venues without rates, and legs written down without one.
+is positive, and `borrow_apr` of it a year on either side. A year has 365 days. A rate that is not known counts as none: venues without
+rates, and legs written down without one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _MOST_HALVINGS: Final = 200
 
 
 class Carry(NamedTuple):
-    """USD a year at today's rates and amounts: `supply` earned on what is held, `borrow` paid on debts, `funding` received less paid."""
+    """USD a year at today's rates and amounts: `supply` earned on what is held, `borrow` paid on debts and to hold positions open,
+    `funding` received less paid.
+    """
 
     supply: float
     borrow: float
@@ -42,6 +45,7 @@ def carry_usd_per_year(one: Assessed) -> Carry:
         earned = holding.value * _rate(holding)
         if holding.leg.role is Role.POSITION:
             funding += _funding(holding) * DAYS_A_YEAR
+            borrow += _borrowing(holding) * DAYS_A_YEAR
         elif holding.leg.role is Role.DEBT:
             borrow += earned
         elif earned < 0 < _rate(holding):
@@ -78,6 +82,13 @@ def _funding(holding: Holding[float]) -> float:
     return 0.0 if rate is None else -holding.value * float(rate) * FUNDINGS_A_DAY
 
 
+def _borrowing(holding: Holding[float]) -> float:
+    """USD a day that the position pays for what its venue lends it."""
+    position = holding.leg.position
+    rate = None if position is None else position.borrow_apr
+    return 0.0 if rate is None else abs(holding.value) * float(rate) / DAYS_A_YEAR
+
+
 class _Term(NamedTuple):
     """(constant + slope * t) * exp(rate * t), t in days."""
 
@@ -89,8 +100,8 @@ class _Term(NamedTuple):
 def _part(one: Assessed, holding: Holding[float]) -> _Term | None:
     """What a holding adds to the surplus over time; None where that does not change."""
     if holding.leg.role is Role.POSITION:
-        funding = _funding(holding)
-        return _Term(0.0, 0.0, funding) if funding else None
+        earned = _funding(holding) - _borrowing(holding)
+        return _Term(0.0, 0.0, earned) if earned else None
     rate = _rate(holding) / DAYS_A_YEAR
     owed = holding.leg.role is Role.DEBT and one.account.side is Side.LENDING
     amount = -sum(holding.needs.values()) if owed else sum(holding.counts.values())

@@ -12,7 +12,7 @@ whether an account stands exactly on its line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
@@ -20,7 +20,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from defi_risk.errors import MissingPrice
 from defi_risk.ids import USD, Factor, Peg
 from defi_risk.model import Account, Basis, Contract, Leg, Position, Role, Side
-from defi_risk.units import Quantity
+from defi_risk.units import EXACT, Quantity
 
 N = TypeVar("N", float, Fraction)
 
@@ -133,6 +133,26 @@ def profit(position: Position, of: Callable[[Decimal | Quantity | float], N]) ->
     return size * (mark - entry) if position.contract is Contract.LINEAR else size / entry - size / mark
 
 
+def gain(position: Position, of: Callable[[Decimal | Quantity | float], N]) -> N:
+    """What closing at the mark would settle before it costs anything, in the coin that the contract settles in: unrealised profit, the
+    funding that has run up, less the fees that are owed.
+    """
+    return profit(position, of) + of(position.accrued_funding) - of(position.accrued_fees)
+
+
+def scaled(position: Position, share: Decimal) -> Position:
+    """A share of a position, exact: its size, what has run up in it and what closing it costs. Entry, mark, brackets and rates stay."""
+    pnl = position.unrealized_pnl
+    return replace(
+        position,
+        size=EXACT.multiply(position.size, share),
+        unrealized_pnl=None if pnl is None else EXACT.multiply(pnl, share),
+        accrued_funding=EXACT.multiply(position.accrued_funding, share),
+        accrued_fees=EXACT.multiply(position.accrued_fees, share),
+        exit_cost=EXACT.multiply(position.exit_cost, share),
+    )
+
+
 def in_floats(account: Account, quotes: Mapping[Factor, float]) -> Normal[float]:
     """The normal form for figures. `quotes`: USD per unit of factors that positions may be quoted in. Raises `MissingPrice`."""
     return _Builder(account, quotes, float).build()
@@ -229,19 +249,22 @@ class _Builder(Generic[N]):
         size, mark = self.of(position.size), self.of(position.mark)
         base_usd = mark * quote_usd
         value = size * (base_usd if linear else quote_usd)
-        gain = profit(position, self.of) * (quote_usd if linear else base_usd)
-        # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / p) coins at p s_f each
-        pnl = _pair(base, value if linear else value + gain, quote, gain - value if linear else -value)
-        for key, amount in pnl.items():
-            self._add(self.c, key, amount)
-        self.equity += gain
         coin = (quote, quote_usd) if linear else (base, base_usd)
+        earned = gain(position, self.of) * coin[1]
+        # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / p) coins at p s_f each
+        pnl = _pair(base, value if linear else value + earned, quote, earned - value if linear else -value)
+        counts = dict(pnl)
+        if position.exit_cost:
+            self._add(counts, coin[0], -self.of(position.exit_cost) * coin[1])
+        for key, amount in counts.items():
+            self._add(self.c, key, amount)
+        self.equity += earned
         needs, ladder = self._requirement(position, self._notional(position, base, quote, value, coin), coin)
         for key, amount in needs.items():
             self._add(self.r, key, amount)
         if ladder is not None:
             self.ladders.append(ladder)
-        self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None, pnl, pnl, needs, ladder, coin[0]))
+        self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None, pnl, counts, needs, ladder, coin[0]))
 
     def _quote_usd(self, quote: Key) -> N:
         for leg in self.account.legs:

@@ -18,7 +18,9 @@ from defi_risk.health import figures as health
 from defi_risk.health.figures import AccountFigures, BookFigures, Figures
 from defi_risk.health.normal import in_floats, profit
 from defi_risk.ids import Factor
+from defi_risk.linking import Link
 from defi_risk.snapshot import converted
+from defi_risk.snapshot.linked import linked
 from defi_risk.snapshot.model import (
     SCHEMA,
     Account,
@@ -72,10 +74,12 @@ def build(
     sources: Sequence[model.SourceReport],
     taken_at: datetime | float,
     prices: Mapping[Factor, float] = NO_PRICES,
+    links: Sequence[Link] = (),
 ) -> Snapshot:
     """The snapshot of one scan at a time (unix seconds, or one that knows its zone).
 
-    `prices` are USD per unit of factors that positions are quoted in, for accounts that hold no margin in them.
+    `prices` are USD per unit of factors that positions are quoted in, for accounts that hold no margin in them; `links` say which loan
+    funds which margin.
     """
     times = {source.anchor.chain.name: source.anchor.timestamp for source in sources if source.anchor}
     when = taken_at if isinstance(taken_at, datetime) else datetime.fromtimestamp(taken_at, UTC)
@@ -94,14 +98,15 @@ def build(
         stress=tuple(converted.stress(one) for one in figures.stress),
         cascade={path: tuple(converted.event(one) for one in events) for path, events in figures.cascade.items()},
         notes=tuple(_text(note) for note in figures.notes),
+        links=tuple(linked(link, accounts) for link in links),
         chance=UNSET if figures.chance is None else converted.chance(figures.chance),
     )
 
 
-def _block_time(anchor: model.Anchor | None) -> str | None:
-    if anchor is None or not 0 <= anchor.timestamp < 253_402_300_800:  # the year 10000
+def _time(seconds: int | None) -> str | None:
+    if seconds is None or not 0 <= seconds < 253_402_300_800:  # the year 10000
         return None
-    return rfc3339(datetime.fromtimestamp(anchor.timestamp, UTC))
+    return rfc3339(datetime.fromtimestamp(seconds, UTC))
 
 
 def _text(text: str) -> str:
@@ -128,8 +133,8 @@ def _source(report: model.SourceReport) -> Source:
         chain_id=anchor.chain.id if anchor else None,
         block=anchor.number if anchor else None,
         block_hash=anchor.hash if anchor else None,
-        block_time=_block_time(anchor),
-        as_of=None,
+        block_time=_time(anchor.timestamp if anchor else None),
+        as_of=_time(report.as_of),
         calls=report.calls,
         round_trips=report.round_trips,
         seconds=round(report.seconds, 3),
@@ -233,12 +238,16 @@ def _valued(record: Leg, account: model.Account, leg: model.Leg, prices: Mapping
         return structs.replace(record, price_usd=_plus(holding.price), value_usd=_plus(holding.value))
     quote = _quote_usd(account, position, prices)
     alone = in_floats(replace(account, legs=(leg,)), {**prices, position.quote: quote})
+    coin = quote if position.contract is model.Contract.LINEAR else float(position.mark) * quote
     return structs.replace(
         record,
         price_usd=float(position.mark) * quote,
         notional_usd=abs(alone.holdings[0].value),
-        unrealized_pnl_usd=_plus(alone.equity),
+        unrealized_pnl_usd=_plus(profit(position, float) * coin),
+        initial_usd=_plus(alone.initial),
         maintenance_usd=_plus(alone.requirement()),
+        accrued_funding_usd=_plus(float(position.accrued_funding) * coin),
+        accrued_fees_usd=_plus(float(position.accrued_fees) * coin),
         terms=_terms(position, quote),
     )
 
@@ -255,6 +264,11 @@ def _terms(position: model.Position, quote_usd: float) -> Terms:
         maintenance_basis=position.basis.value,
         initial_rate=float(position.initial_rate),
         close_fee=float(position.close_fee),
+        accrued_funding=_plus(float(position.accrued_funding)),
+        accrued_fees=_plus(float(position.accrued_fees)),
+        exit_cost=_plus(float(position.exit_cost)),
+        liquidation_fee=float(position.liquidation_fee),
+        borrow_apr=_number(position.borrow_apr),
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from defi_risk.snapshot.canonical import Said
+from defi_risk.snapshot.linked import Link
 from defi_risk.snapshot.results import Boundary, Chance, Event, Move, Ratio, Sigma, Stress, Usd
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `mark` and `unrealized_pnl` are in the quote coin (an inverse contract's profit: in the coin of its factor), `quote_usd` is USD for
     one quote coin; `tiers` are maintenance brackets of floor, rate and deduction; `maintenance_basis` tells which notional they apply to.
+    In the coin that it settles in: `accrued_funding` received and `accrued_fees` owed since the last settlement, and the `exit_cost` that
+    the venue's rule takes off. `liquidation_fee` is charged by a liquidation alone, `borrow_apr` paid a year by either side.
     """
 
     contract: Literal["linear", "inverse"]
@@ -96,11 +99,17 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     maintenance_basis: Literal["mark", "entry"]
     initial_rate: Ratio
     close_fee: Ratio
+    accrued_funding: float = 0.0
+    accrued_fees: float = 0.0
+    exit_cost: float = 0.0
+    liquidation_fee: Ratio = 0.0
+    borrow_apr: Ratio | None = None
 
 
 class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One holding or obligation. `price_usd` and `entry_price` are for one unit (a position's price is the mark, its entry is in the
-    quote coin); `maintenance_usd` includes the closing fee; `apr` is simple and a year's and grows as `compounding` says,
+    quote coin); `initial_usd` and `maintenance_usd` include the closing fee; `accrued_funding_usd` (received) and `accrued_fees_usd` (owed)
+    are not settled yet and part of the account's equity; `apr` is simple and a year's and grows as `compounding` says,
     `funding_rate` that of 8 hours (positive: longs pay); `bonus` is a liquidator's; `available` is what the venue could pay out now.
     """
 
@@ -121,7 +130,10 @@ class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     entry_price: float | None
     notional_usd: Usd | None
     unrealized_pnl_usd: Usd | None
+    initial_usd: Usd | None = None
     maintenance_usd: Usd | None
+    accrued_funding_usd: Usd | None = None
+    accrued_fees_usd: Usd | None = None
     apr: Ratio | None
     compounding: str | None
     funding_rate: Ratio | None
@@ -264,7 +276,7 @@ class Snapshot(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One frozen reading of a book: sources, accounts, figures and flags.
 
     `boundary` is null where the book depends on fewer than two factors; `stress` and `cascade` are computed from the known accounts;
-    `notes` say what was left out of the figures, and why.
+    `notes` say what was left out of the figures, and why; `links`, which loan funds which margin.
     """
 
     schema: Literal["defi-risk/snapshot/1"]
@@ -281,6 +293,7 @@ class Snapshot(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stress: tuple[Stress, ...]
     cascade: dict[str, tuple[Event, ...]]
     notes: tuple[str, ...]
+    links: tuple[Link, ...] = ()
     chance: Chance | UnsetType = UNSET
 
     @property

@@ -138,6 +138,11 @@ def _position(leg: Leg) -> model.Position:
         basis=model.Basis(terms.maintenance_basis),
         initial_rate=_decimal(leg, "initial_rate", terms.initial_rate),
         close_fee=_decimal(leg, "close_fee", terms.close_fee),
+        liquidation_fee=_decimal(leg, "liquidation_fee", terms.liquidation_fee),
+        borrow_apr=_optional(leg, "borrow_apr", terms.borrow_apr),
+        accrued_funding=_decimal(leg, "accrued_funding", terms.accrued_funding),
+        accrued_fees=_decimal(leg, "accrued_fees", terms.accrued_fees),
+        exit_cost=_decimal(leg, "exit_cost", terms.exit_cost),
         funding_8h=_optional(leg, "funding_rate", leg.funding_rate),
         unrealized_pnl=_decimal(leg, "unrealized_pnl", terms.unrealized_pnl),
     )

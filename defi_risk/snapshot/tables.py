@@ -22,8 +22,8 @@ _FIGURES: Final = (
     "mur", "free_margin_usd", "withdrawable_usd", "health", "hf", "sigma", "time_to_liquidation_days",
 )  # fmt: skip
 _LEG_NUMBERS: Final = (
-    "price_usd", "value_usd", "weight", "initial_weight", "bonus", "entry_price", "notional_usd", "unrealized_pnl_usd", "maintenance_usd",
-    "apr", "funding_rate",
+    "price_usd", "value_usd", "weight", "initial_weight", "bonus", "entry_price", "notional_usd", "unrealized_pnl_usd", "initial_usd",
+    "maintenance_usd", "accrued_funding_usd", "accrued_fees_usd", "apr", "funding_rate",
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ anchor.py      chooses that block
 multicall.py   many calls in few requests; finds the one call that breaks them all
 packing.py     the two wire formats of many calls in one: Multicall3 and our own executor
 executor.py    the code of that executor
+logs.py        transfers in the chain's logs
 pool.py        several nodes as one: order, agreement, rests, retries
 rpc.py         one node: JSON-RPC
 faults.py      what a node's refusal means

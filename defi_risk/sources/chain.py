@@ -1,4 +1,4 @@
-"""One chain at one block: the asks of adapters in, values out."""
+"""One chain at one block, and the services that venues run beside it: the asks of adapters in, values out."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from defi_risk import __version__, abi
-from defi_risk.errors import BadAnswer, CallReverted, DefiRiskError, PluginError, UsageError
+from defi_risk.errors import BadAnswer, CallReverted, DefiRiskError, PluginError, ServiceFailed, UsageError
 from defi_risk.ids import Address
+from defi_risk.linking import Search, Seen
 from defi_risk.model import Anchor, Chain
 from defi_risk.sources import anchor as anchors
 from defi_risk.sources.cache import Cache
 from defi_risk.sources.clock import Deadline
+from defi_risk.sources.info import Question, Services, question_of
+from defi_risk.sources.logs import LogReader
 from defi_risk.sources.multicall import Outcome, Reader, Refusal, planned
 from defi_risk.sources.packing import Probe
 from defi_risk.sources.pool import Pool
 from defi_risk.sources.rpc import Endpoint, Revealing
-from defi_risk.spi import Ask, Call, Failed, NativeBalance
+from defi_risk.spi import Ask, Call, Failed, InfoCall, NativeBalance
 
 if TYPE_CHECKING:
-    from defi_risk.sources.transport import Limits
+    from defi_risk.sources.line import Limits
 
 MULTICALL3: Final = Address("0xcA11bde05977b3631167028862bE2a173976CA11")
 FOREVER: Final = 30 * 86_400.0
@@ -32,17 +35,20 @@ _DEVELOPMENT: Final = (1337, 31337)  # chains that are rebuilt under one genesis
 class ChainSource:
     """Answers asks about one chain at its anchor. Make one with `open`, in a `with` block or with `close` at the end.
 
-    `absent` are those of the roots asked about that have no code at the anchor. `calls` counts the distinct reads sent to nodes,
-    `round_trips` how often the scan waited for nodes, `notes` are findings that do no harm.
+    `absent` are those of the roots asked about that have no code at the anchor. `calls` counts the distinct reads sent to nodes and the
+    questions to services, `round_trips` how often the scan waited for them (for both at once where both are asked), `notes` are
+    findings that do no harm.
     """
 
-    def __init__(self, pool: Pool, chosen: anchors.Chosen, reader: Reader, cache: Cache | None) -> None:
+    def __init__(self, pool: Pool, chosen: anchors.Chosen, reader: Reader, services: Services, cache: Cache | None) -> None:
         self.anchor: Final[Anchor] = chosen.anchor
         self.absent: Final = chosen.absent
         self.calls = 0
         self._pool: Final = pool
         self._genesis: Final = chosen.genesis
         self._reader: Final = reader
+        self._services: Final = services
+        self._waits_for_services = 0
         self._cache: Final = cache if chosen.genesis else None
         self._lasting: Final[dict[Probe, Outcome]] = {}
 
@@ -76,11 +82,12 @@ class ChainSource:
             pool.close()
             raise
         admit = partial(anchors.admit, pool, wanted, chosen.anchor)
-        return cls(pool, chosen, Reader(pool, chosen.anchor, bytes.fromhex(standing[2:]), admit), cache)
+        reader = Reader(pool, chosen.anchor, bytes.fromhex(standing[2:]), admit)
+        return cls(pool, chosen, reader, Services(deadline, limits), cache)
 
     @property
     def round_trips(self) -> int:
-        return self._pool.round_trips
+        return self._pool.round_trips + self._waits_for_services
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -89,8 +96,21 @@ class ChainSource:
     def answer(self, asks: Sequence[Ask]) -> list[Any]:
         """One answer an ask: its value; `Failed` for an optional ask that failed; the error of another one, not raised.
 
-        Raises `SourceError` where the nodes fail.
+        Raises `SourceError` where the nodes fail. A service that fails is the error of its own asks, never of the others.
         """
+        reads = [ask for ask in asks if not isinstance(ask, InfoCall)]
+        questions = {ask: question_of(ask) for ask in asks if isinstance(ask, InfoCall)}
+        distinct = dict.fromkeys(question for question in questions.values() if isinstance(question, Question))
+        before = self.round_trips
+        with self._services.ask(distinct) as under_way:
+            read = iter(self._answers(reads))
+            heard = under_way.answers()
+        self.calls += len(distinct)
+        self._waits_for_services += bool(distinct) and self.round_trips == before
+        return [_heard(ask, questions[ask], heard) if isinstance(ask, InfoCall) else next(read) for ask in asks]
+
+    def _answers(self, asks: Sequence[Call | NativeBalance]) -> list[Any]:
+        """Answers to the reads of the chain."""
         probes: list[Probe | DefiRiskError] = [_probe(ask) for ask in asks]
         forever = {
             probe for ask, probe in zip(asks, probes, strict=True) if isinstance(ask, Call) and ask.forever and isinstance(probe, Probe)
@@ -110,9 +130,30 @@ class ChainSource:
         """
         self._reader.finish()
 
+    def transfers(self, search: Search, blocks: int, limit: Deadline) -> Seen:
+        """What the logs of the newest `blocks` up to the anchor tell, or the newest of them; nothing more is asked after `limit`.
+
+        Raises `SourceError` where no node tells anything. A node that looks through fewer blocks is a note.
+        """
+        reader = LogReader(self._pool, self.anchor, self._reader.admit)
+        try:
+            return reader.read(search, blocks, limit)
+        finally:
+            self.calls += reader.calls
+
+    def note(self, text: str) -> None:
+        """Add a finding that does no harm."""
+        self._pool.note(text)
+
+    def park(self) -> None:
+        """Close what the present thread has open, so that another one can go on with the source."""
+        if self._cache is not None:
+            self._cache.close()
+
     def close(self) -> None:
         """Close connections."""
         self._pool.close()
+        self._services.close()
         if self._cache is not None:
             self._cache.close()
 
@@ -168,7 +209,7 @@ class ChainSource:
         return f"{__version__}/{self.anchor.chain.id}/{self._genesis}/{where}/{digest.hexdigest()}"
 
 
-def _probe(ask: Ask) -> Probe | DefiRiskError:
+def _probe(ask: Call | NativeBalance) -> Probe | DefiRiskError:
     """The bytes of an ask, or the error of one that cannot be encoded."""
     try:
         if isinstance(ask, NativeBalance):
@@ -181,7 +222,7 @@ def _probe(ask: Ask) -> Probe | DefiRiskError:
         return PluginError(f"{name} was asked with arguments that its ABI does not take ({type(error).__name__})")
 
 
-def _answer(ask: Ask, outcome: Outcome) -> Any:
+def _answer(ask: Call | NativeBalance, outcome: Outcome) -> Any:
     """What the adapter gets for an outcome."""
     name = f"{ask.function} of {ask.to}" if isinstance(ask, Call) else f"balance of {ask.owner}"
     if isinstance(outcome, Refusal):
@@ -192,6 +233,12 @@ def _answer(ask: Ask, outcome: Outcome) -> Any:
         except BadAnswer as bad:
             error = type(bad)(f"{name}: {bad.message}", hint=bad.hint)
     return Failed(str(error)) if ask.optional else error
+
+
+def _heard(ask: InfoCall, question: Question | ServiceFailed, heard: Mapping[Question, Any]) -> Any:
+    """What the adapter gets for a question to a service."""
+    answer = heard[question] if isinstance(question, Question) else question
+    return Failed(str(answer)) if ask.optional and isinstance(answer, DefiRiskError) else answer
 
 
 def _pack(outcomes: Sequence[Outcome]) -> bytes | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NoReturn, cast
 
 from defi_risk.errors import BadAnswer, Incapable
+from defi_risk.exact_json import instead
 from defi_risk.sources.faults import Fault, fault_of
 from defi_risk.text import check_depth
 
@@ -28,9 +29,8 @@ def parse(body: bytes, source: str) -> object:
         check_depth(body, _MOST_OPENINGS)
         return cast("object", json.loads(body.decode(), parse_constant=_refuse))
     except (ValueError, RecursionError):
-        start = bytes(body[:64]).lstrip().lower()
-        what = "nothing" if not start else "a web page" if start.startswith((b"<!", b"<html")) else "something that is not JSON"
-        raise BadAnswer(f"{source} answered with {what}", source=source, hint="is this the address of a JSON-RPC node?") from None
+        said = f"{source} answered with {instead(body)}"
+        raise BadAnswer(said, source=source, hint="is this the address of a JSON-RPC node?") from None
 
 
 def parse_or_none(body: bytes) -> object:

@@ -76,14 +76,15 @@ _IDENTITY: Final = Probe((4).to_bytes(20, "big"), b"?")  # the precompile that r
 class Reader:
     """Reads at one anchor through a pool.
 
-    `by_number` tells that some reads were pinned by block number only: the block's hash must be compared when all is read.
+    `by_number` tells that some reads were pinned by block number only: the block's hash must be compared when all is read. `admit` is
+    asked before a node's first use.
     """
 
     def __init__(self, pool: Pool, anchor: Anchor, multicall3: bytes, admit: Callable[[Node], None]) -> None:
         self._pool: Final = pool
         self._anchor: Final = anchor
         self._multicall3: Final = multicall3
-        self._admit: Final = admit
+        self.admit: Final = admit
         self.by_number = False
 
     def read(self, probes: Sequence[Probe]) -> tuple[list[Outcome], bool]:
@@ -120,7 +121,7 @@ class Reader:
         if self.by_number:
             before = self._pool.waits()
             self._pool.plan(1)
-            self._pool.run(self.check, self._admit)
+            self._pool.run(self.check, self.admit)
             self._pool.round_trips += self._pool.waits() - before
 
     def _wave(self, parts: Sequence[_Part], probes: Sequence[Probe]) -> list[_End]:
@@ -144,7 +145,7 @@ class Reader:
         """Do one part on some node: how it ended and how many times it waited for an answer."""
         before = self._pool.waits()
         try:
-            end: _End = self._pool.run(partial(self._on, part, probes), self._admit, patient=len(probes) == 1)
+            end: _End = self._pool.run(partial(self._on, part, probes), self.admit, patient=len(probes) == 1)
         except SourceError as error:
             part.failed = True
             end = error
@@ -207,7 +208,7 @@ class Reader:
         before = self._pool.waits()
         self._pool.plan(1)
         try:
-            self._pool.run(smallest, self._admit, patient=False)
+            self._pool.run(smallest, self.admit, patient=False)
         except SourceError:
             return False
         finally:

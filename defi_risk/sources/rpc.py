@@ -17,7 +17,7 @@ from defi_risk.sources.faults import Fault, Kind, error_of
 if TYPE_CHECKING:
     from web3.types import RPCEndpoint
 
-    from defi_risk.sources.transport import Limits
+    from defi_risk.sources.line import Limits
 
 
 class Revealing(Protocol):
@@ -46,8 +46,9 @@ class Endpoint:
 
     def __init__(self, url: Revealing | str, deadline: Deadline, limits: Limits | None = None) -> None:
         _load_web3()
-        from defi_risk.sources.transport import Door, Provider
-        from defi_risk.sources.transport import Limits as Bounds
+        from defi_risk.sources.line import Door
+        from defi_risk.sources.line import Limits as Bounds
+        from defi_risk.sources.transport import Provider
 
         secret = Secret(url) if isinstance(url, str) else url if isinstance(url, Secret) else Secret(url.reveal())
         door = Door(secret)

@@ -17,7 +17,7 @@ from defi_risk import replay
 from defi_risk.errors import AdapterError, BadAnswer, DefiRiskError, StoreError, Unsupported
 from defi_risk.model import Account, Role
 from defi_risk.replay import Case, Recording, Replay
-from defi_risk.spi import API, Adapter, Call
+from defi_risk.spi import API, Adapter
 from defi_risk.testing import damage, moves, runs
 from defi_risk.text import clean
 
@@ -37,13 +37,15 @@ class AdapterConformance:
 
     `replays`: a folder, absolute, or looked for beside the test file and in `fixtures/replays` of the folders above it.
     `tolerance`: relative difference that the venue's own roundings may make between its health and the exact ratio (Aave up to 3.4
-    floors an average of thresholds: 2e-4). `unknown_modes`: answers, by function, that a future version might give and that the
-    adapter must refuse with `Unsupported`. `seconds` and `rounds`: what one reading may take.
+    floors an average of thresholds: 2e-4), `rounding_usd`: what its roundings of one leg can be worth in USD (Perpetual Protocol V2
+    floors account values to a millionth). `unknown_modes`: answers, by function (`info:` and a part of the question, of a service),
+    that a future version might give and that the adapter must refuse with `Unsupported`. `seconds` and `rounds`: what one reading may take.
     """
 
     adapter: ClassVar[Adapter]
     replays: ClassVar[str | Path]
     tolerance: ClassVar[float] = 1e-9
+    rounding_usd: ClassVar[float] = moves.ROUNDING_USD
     unknown_modes: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     seconds: ClassVar[float] = 0.05
     rounds: ClassVar[int] = 4
@@ -79,8 +81,8 @@ class AdapterConformance:
     def test_native_numbers_equal_the_venues_verdict(self) -> None:
         for recording, _, account in self._accounts():
             if account.exact is None:
-                if any(leg.role is Role.DEBT for leg in account.legs):
-                    self._fail(f"{recording.name}: {account.id} owes and has no exact verdict")
+                if any(leg.role in (Role.DEBT, Role.POSITION) for leg in account.legs):
+                    self._fail(f"{recording.name}: {account.id} can be liquidated and has no exact verdict")
                 continue
             if dict(account.native) != dict(account.exact.native()):
                 self._fail(f"{recording.name}: native is not what exact.native() says")
@@ -106,12 +108,8 @@ class AdapterConformance:
     def test_unknown_modes_are_unsupported(self) -> None:
         for mode in self.unknown_modes:
             recording, case = next((recording, case) for recording, case in self._cases() if case.found)
-
-            def change(call: Call, answer: Any, mode: Mapping[str, Any] = mode) -> Any:
-                return mode.get(call.function, answer)
-
             try:
-                runs.read(self.adapter, runs.Changed(recording, change), recording, case)
+                runs.read(self.adapter, runs.Changed(recording, runs.instead(mode)), recording, case)
             except Unsupported:
                 continue
             self._fail(f"{recording.name}: it reads on where {dict(mode)} is answered")
@@ -160,13 +158,16 @@ class AdapterConformance:
 
     def test_texts_of_strangers_are_cleaned(self) -> None:
         for recording, case in self._cases():
-            try:
-                found = runs.read(self.adapter, runs.Changed(recording, runs.hostile), recording, case)
-            except (AdapterError, BadAnswer):
-                continue
-            for text in runs.texts(found):
-                if text and text != clean(text):
-                    self._fail(f"{recording.name}: {text!r} reaches the account as a contract wrote it")
+            whole = Replay(recording)
+            known = runs.read(self.adapter, whole, recording, case)
+            for change in (runs.hostile, *runs.renamings(recording, whole.asked, known)):
+                try:
+                    found = runs.read(self.adapter, runs.Changed(recording, change), recording, case)
+                except (AdapterError, BadAnswer):
+                    continue
+                for text in runs.texts(found):
+                    if text and text != clean(text):
+                        self._fail(f"{recording.name}: {text!r} reaches the account as a stranger wrote it")
 
     def test_a_reading_is_fast(self) -> None:
         for recording, case in self._cases():
@@ -194,8 +195,11 @@ class AdapterConformance:
 
     def _subjects(self) -> Iterator[tuple[Recording, moves.Subject]]:
         for recording, _, account in self._accounts():
-            if (one := moves.subject(account, self.tolerance)) is not None:
+            one = moves.subject(account, self.tolerance, self.rounding_usd)
+            if one is not None:
                 yield recording, one
+            elif account.exact is not None and any(leg.role is Role.POSITION and leg.price is None for leg in account.legs):
+                self._fail(f"{recording.name}: a position of {account.id} has no price that names its feed")
 
     def _refuse(self, recording: Recording, findings: Iterable[str]) -> None:
         for finding in findings:

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from math import exp
 from random import Random
 
+from defi_risk.health.account import slope
 from defi_risk.health.normal import in_floats
 from defi_risk.health.tick import ticks
 from defi_risk.ids import USD
-from defi_risk.model import Account, Exact, Feed, Leg, Price, Role
-from defi_risk.units import Quantity
+from defi_risk.model import Account, Contract, Exact, Feed, Leg, Position, Price, Role
+from defi_risk.units import EXACT, Quantity
 
 ROUNDING_USD = 4e-8  # what a venue's roundings of one leg can be worth at most: oracles count in 1e-8 USD
 _FINER = 24
 _LEAST = 1e-6  # scales of prices from a millionth to a million
+_SECANTS = 8
 _NEAR = (-0.3, -1e-2, -1e-4, -1e-6, 1e-6, 1e-4, 1e-2, 0.3)
 
 
@@ -31,19 +34,20 @@ class Subject:
     exact: Exact
     feeds: tuple[Feed, ...]
     tolerance: float
+    rounding_usd: float = ROUNDING_USD
 
     def ratio(self, answers: Mapping[str, int]) -> tuple[float, float]:
         """C / R of the float model at these answers, and by how much it may differ from the venue's."""
-        normal = in_floats(self._repriced(answers), {})
+        normal = in_floats(self.repriced(answers), {})
         requirement = normal.requirement()
         if requirement <= 0:
             return float("inf"), 0.0
-        return normal.weighted() / requirement, self.tolerance + ROUNDING_USD * (len(self.account.legs) + 1) / requirement
+        return normal.weighted() / requirement, self.tolerance + self.rounding_usd * (len(self.account.legs) + 1) / requirement
 
     def sums(self, answers: Mapping[str, int], keys: Collection[str], role: Role) -> tuple[float, float, float]:
         """Weighted collateral, or debt, that these feeds price; the rest of it; and the other side of the account."""
         moving = standing = other = 0.0
-        for leg, holding in zip(self.account.legs, in_floats(self._repriced(answers), {}).holdings, strict=True):
+        for leg, holding in zip(self.account.legs, in_floats(self.repriced(answers), {}).holdings, strict=True):
             value = holding.value if leg.role is Role.DEBT else holding.value * holding.weight
             feed = self.feed_of(leg)
             if leg.role is not role:
@@ -54,16 +58,18 @@ class Subject:
                 standing += value
         return moving, standing, other
 
-    def _repriced(self, answers: Mapping[str, int]) -> Account:
+    def repriced(self, answers: Mapping[str, int]) -> Account:
+        """The float model's account at these answers."""
         return replace(self.account, legs=tuple(self._leg(leg, answers) for leg in self.account.legs))
 
     def _leg(self, leg: Leg, answers: Mapping[str, int]) -> Leg:
         feed = self.feed_of(leg)
         if feed is None or leg.price is None:
             return leg
-        value = leg.price.value
-        moved = Quantity(value.raw * answers.get(feed.key, feed.now) * 10**_FINER // feed.now, value.decimals + _FINER)
-        return replace(leg, price=replace(leg.price, value=moved))
+        value, answer = leg.price.value, answers.get(feed.key, feed.now)
+        moved = Quantity(value.raw * answer * 10**_FINER // feed.now, value.decimals + _FINER)
+        position = None if leg.position is None else _marked(leg.position, answer, feed.now)
+        return replace(leg, price=replace(leg.price, value=moved), position=position)
 
     def feed_of(self, leg: Leg) -> Feed | None:
         """The feed that prices a leg: the oracle that its price names, that of its token, or one that gives exactly its price (an eMode
@@ -82,15 +88,28 @@ class Subject:
         return frozenset(leg.role for leg in self.account.legs if self.feed_of(leg) == feed)
 
 
-def subject(account: Account, tolerance: float) -> Subject | None:
-    """The account as a subject, or None where it owes nothing or its prices have no common unit."""
+def _marked(position: Position, answer: int, now: int) -> Position:
+    """The position at another mark: profit follows, what has accrued stays."""
+    mark = EXACT.divide(EXACT.multiply(position.mark, Decimal(answer)), Decimal(now))
+    before = position.unrealized_pnl
+    if before is None:
+        return replace(position, mark=mark)
+    if position.contract is Contract.LINEAR:
+        gained = EXACT.multiply(position.size, EXACT.subtract(mark, position.mark))
+    else:
+        gained = EXACT.subtract(EXACT.divide(position.size, position.mark), EXACT.divide(position.size, mark))
+    return replace(position, mark=mark, unrealized_pnl=EXACT.add(before, gained))
+
+
+def subject(account: Account, tolerance: float, rounding_usd: float = ROUNDING_USD) -> Subject | None:
+    """The account as a subject, or None where it owes nothing and holds no position, or its prices have no common unit."""
     exact = account.exact
     legs = tuple(leg for leg in account.legs if leg.price is not None or leg.weight or leg.role is not Role.COLLATERAL)
     units = {leg.price.unit if leg.price else None for leg in legs}
-    if exact is None or not any(leg.role is Role.DEBT for leg in legs) or len(units) != 1 or None in units:
+    if exact is None or not any(leg.role in (Role.DEBT, Role.POSITION) for leg in legs) or len(units) != 1 or None in units:
         return None
     alike = replace(account, legs=tuple(replace(leg, price=_dollars(leg.price)) for leg in legs))
-    return Subject(alike, exact, exact.feeds(), tolerance)
+    return Subject(alike, exact, exact.feeds(), tolerance, rounding_usd)
 
 
 def _dollars(price: Price | None) -> Price | None:
@@ -125,7 +144,29 @@ def _near_the_line(of: Subject, answers: dict[str, int], random: Random) -> dict
         alone = [feed.key for feed in of.feeds if of.roles(feed) == frozenset({role})]
         if alone and (found := _scaled(of, answers, alone, target, role)):
             return found
-    return None
+    traded = [feed for feed in of.feeds if Role.POSITION in of.roles(feed)]
+    return _solved(of, answers, random.choice(traded), target) if traded else None
+
+
+def _solved(of: Subject, answers: dict[str, int], feed: Feed, target: float) -> dict[str, int] | None:
+    """The answers with one of them where C/R is `target`: C - target * R is linear in a mark within a bracket. Secants find it."""
+
+    def off(answer: int) -> float:
+        normal = in_floats(of.repriced({**answers, feed.key: answer}), {})
+        return normal.weighted() - target * normal.requirement()
+
+    near, far = answers[feed.key], answers[feed.key] * 11 // 10 + 1
+    here, there = off(near), off(far)
+    for _ in range(_SECANTS):
+        if here == there:
+            return None
+        near, far = far, far - round(there * ((far - near) / (there - here)))
+        if not feed.now * _LEAST < far < feed.now / _LEAST:
+            return None
+        if near == far:
+            break
+        here, there = there, off(far)
+    return {**answers, feed.key: far}
 
 
 def _scaled(of: Subject, answers: dict[str, int], keys: Collection[str], target: float, role: Role) -> dict[str, int] | None:
@@ -163,7 +204,7 @@ def _weigher(of: Subject) -> Callable[[Feed], float]:
 
     def weigh(feed: Feed) -> float:
         mine = [holding for holding in holdings if of.feed_of(holding.leg) == feed]
-        return sum(-holding.value if holding.leg.role is Role.DEBT else holding.value * holding.weight for holding in mine)
+        return sum(map(slope, mine))
 
     return weigh
 
@@ -194,7 +235,7 @@ def worse_with_more(of: Subject, seed: int) -> Iterator[str]:
     random = Random(seed)  # noqa: S311  # as above
     now, slack = of.ratio({})
     for index, leg in enumerate(of.account.legs):
-        if leg.role is Role.COLLATERAL and leg.enabled:
+        if leg.role in (Role.COLLATERAL, Role.MARGIN) and leg.enabled and leg.amount.raw > 0:
             more = replace(leg, amount=Quantity(leg.amount.raw * 2, leg.amount.decimals))
             legs = (*of.account.legs[:index], more, *of.account.legs[index + 1 :])
             ratio, _ = replace(of, account=replace(of.account, legs=legs)).ratio({})
@@ -203,7 +244,7 @@ def worse_with_more(of: Subject, seed: int) -> Iterator[str]:
     if now <= 1 + slack or of.exact.liquidatable():
         return
     for feed in of.feeds:
-        if of.roles(feed) == frozenset({Role.COLLATERAL}):
+        if of.roles(feed) in (frozenset({Role.COLLATERAL}), frozenset({Role.MARGIN})):
             higher = int(feed.now * (1 + random.expovariate(1)))
             if of.exact.liquidatable({feed.key: higher}):
                 yield f"a rise of the collateral's price {feed.key} to {higher} kills"

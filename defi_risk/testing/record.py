@@ -1,4 +1,4 @@
-"""Makes recordings: runs readings against a live source and keeps every read with its answer, and what the readings gave."""
+"""Makes recordings: runs readings against a live source and keeps every read and question with its answer, and what the readings gave."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from defi_risk import engine
 from defi_risk.errors import StoreError
 from defi_risk.ids import AssetId
 from defi_risk.model import FactorRef, Owner
-from defi_risk.replay import Outcome, Read, Recording, answer_of, case_of, described, outcome_of, read_of
-from defi_risk.spi import Adapter, Ask, Context, Market
+from defi_risk.replay import Outcome, Read, Recording, answer_of, case_of, described, outcome_of, public, read_of
+from defi_risk.spi import Adapter, Ask, Context, InfoCall, Market
 
 
 class Recorder:
-    """A source that hands on to another one and remembers. Answers are kept in their canonical encoding."""
+    """A source that hands on to another one and remembers. Answers are kept in their canonical encoding.
+
+    The chain stands still at its anchor, a service does not: what it was asked before it is not asked again, its first answer holds.
+    """
 
     def __init__(self, source: engine.Source) -> None:
         self.anchor = source.anchor
@@ -24,10 +27,14 @@ class Recorder:
 
     def answer(self, asks: Sequence[Ask]) -> list[Any]:
         """The live answers, each checked to come out of the recording as it went in."""
-        answers = list(self._source.answer(asks))
-        for ask, answer in zip(asks, answers, strict=True):
+        fresh = [ask for ask in asks if not self._heard(ask)]
+        live = dict(zip(fresh, self._source.answer(fresh), strict=True))
+        for ask, answer in live.items():
             self._keep(ask, answer)
-        return answers
+        return [live[ask] if ask in live else answer_of(ask, self.answers[read_of(ask)]) for ask in asks]
+
+    def _heard(self, ask: Ask) -> bool:
+        return isinstance(ask, InfoCall) and read_of(ask) in self.answers
 
     def _keep(self, ask: Ask, answer: Any) -> None:
         """Keep the bytes of an answer. One read may be asked as two types (a symbol as text and as bytes32): the one that fits tells."""
@@ -73,7 +80,12 @@ def record(name: str, source: engine.Source, adapter: Adapter, tasks: Sequence[t
     for owner, market in tasks:
         found = engine.run(recorder, adapter.read(owner, market, seen))
         cases.append(case_of(owner, market, found))
-    kept = replace(context, factors=noted.used(), heartbeats=_used_heartbeats(context, recorder.answers))
+    kept = replace(
+        context,
+        factors=noted.used(),
+        heartbeats=_used_heartbeats(context, recorder.answers),
+        markets=tuple(public(market) for market in context.markets),
+    )
     return Recording(name, source.anchor, kept, recorder.answers, tuple(cases))
 
 

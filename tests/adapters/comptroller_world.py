@@ -123,6 +123,7 @@ class Comptroller:
         if isinstance(ask, NativeBalance):
             pool = self._pool(ask.owner)
             return pool.cash if pool.native else 0
+        assert isinstance(ask, Call)
         if ask.function in self.overrides:
             return self.overrides[ask.function](ask)
         if ask.to == self.address:

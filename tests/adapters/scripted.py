@@ -1,8 +1,9 @@
 """Drives an adapter's real generator with scripted answers: no node, no engine.
 
-A script answers one call by its name and arguments with a value, or says `NOTHING_THERE` for what a contract would revert on. As the
-engine does, a read that had to work is raised at the `yield`, an optional one arrives as `Failed`; multiple results arrive in the named
-tuples of the ABI file, so a script that gives too few or too many is refused.
+A script answers one call by its name and arguments with a value, a question to a service with the value of its JSON, or says
+`NOTHING_THERE` for what a contract would revert on. As the engine does, a read that had to work is raised at the `yield`, an optional
+one arrives as `Failed`; multiple results arrive in the named tuples of the ABI file, so a script that gives too few or too many is
+refused.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from eth_abi.abi import encode
 
 from defi_risk.abi import decode, function_of
 from defi_risk.errors import CallReverted, DefiRiskError, Undecodable
-from defi_risk.model import Account, Quote
-from defi_risk.spi import Ask, Call, Failed, NativeBalance, Reading
+from defi_risk.model import Account, Quote, SourceReport
+from defi_risk.spi import Ask, Call, Failed, Found, InfoCall, NativeBalance, Reading
 
 NOTHING_THERE: Final = object()
 Script = Callable[[Ask], Any]
@@ -26,7 +27,7 @@ Script = Callable[[Ask], Any]
 class Drive:
     """What a reading returned, and what it asked round by round."""
 
-    items: list[Account | Quote] = field(default_factory=list)
+    items: list[Found] = field(default_factory=list)
     rounds: list[list[Ask]] = field(default_factory=list)
 
     @property
@@ -41,6 +42,10 @@ class Drive:
     @property
     def quotes(self) -> list[Quote]:
         return [item for item in self.items if isinstance(item, Quote)]
+
+    @property
+    def reports(self) -> list[SourceReport]:
+        return [item for item in self.items if isinstance(item, SourceReport)]
 
     def calls(self, function: str) -> list[Call]:
         return [ask for asks in self.rounds for ask in asks if isinstance(ask, Call) and ask.function == function]
@@ -70,7 +75,7 @@ def _answer(ask: Ask, script: Script) -> Any:
     raw = script(ask)
     if raw is NOTHING_THERE:
         return Failed("reverted") if ask.optional else CallReverted(f"{_name(ask)} reverted")
-    if isinstance(ask, NativeBalance):
+    if isinstance(ask, NativeBalance | InfoCall):
         return raw
     try:
         return _typed(ask, raw)
@@ -99,4 +104,4 @@ class Raw:
 
 
 def _name(ask: Ask) -> str:
-    return ask.function if isinstance(ask, Call) else "balance"
+    return ask.function if isinstance(ask, Call) else "balance" if isinstance(ask, NativeBalance) else f"{ask.path} {ask.body}"

@@ -121,6 +121,7 @@ class World:
     def _one(self, ask: Ask) -> Any:
         if isinstance(ask, NativeBalance):
             return self.coin
+        assert isinstance(ask, Call)
         value = self._value(ask)
         if value is None or (ask.interface.path == "erc20_bytes32" and isinstance(value, str)):
             return Failed("reverted") if ask.optional else CallReverted(f"{ask.function} of {ask.to}: reverted")

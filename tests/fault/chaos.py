@@ -110,11 +110,11 @@ class ChaosNode(Listener):
                 head = b"".join(iter(stream.readline, b"\r\n")) if stream.peek(1) else b""
                 if not head:
                     return
-                length = next(int(text.partition(b":")[2]) for text in head.splitlines() if text.lower().startswith(b"content-length:"))
-                if not self._answer(line, head, stream.read(length)):
+                sizes = [int(text.partition(b":")[2]) for text in head.splitlines() if text.lower().startswith(b"content-length:")]
+                if not self.answer(line, head, stream.read(sum(sizes))):
                     return
 
-    def _answer(self, line: socket.socket, head: bytes, body: bytes) -> bool:
+    def answer(self, line: socket.socket, head: bytes, body: bytes) -> bool:
         """Answer one request; False where that ends the connection."""
         request = json.loads(body)
         fault, count = self._recorded(head, body, request)

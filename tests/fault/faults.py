@@ -28,7 +28,7 @@ from defi_risk.errors import (
     Unreachable,
     WrongChain,
 )
-from defi_risk.sources.transport import Limits
+from defi_risk.sources.line import Limits
 from tests.fault.chaos import ChaosNode, Fault, Wire, http
 from tests.fault.world import Json, World
 

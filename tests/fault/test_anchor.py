@@ -26,7 +26,7 @@ from defi_risk.model import Chain
 from defi_risk.secrets import Secret
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
-from defi_risk.sources.transport import Limits
+from defi_risk.sources.line import Limits
 from tests.fault.chaos import ChaosNode, Fault, nodes
 from tests.fault.faults import FAULTS
 from tests.fault.world import CONTRACT, ETHEREUM, HEAD, VAULT, TestClock, World, owner
@@ -297,7 +297,7 @@ def test_nobody_listens() -> None:
         node.close()
         error = refused(node)
         assert isinstance(error, Unreachable)
-        assert str(error) == f"http://127.0.0.1:{node.port}: connection refused - is the node running, and the URL right?"
+        assert str(error) == f"http://127.0.0.1:{node.port}: connection refused - is it running, and the URL right?"
 
 
 def test_a_name_that_does_not_resolve() -> None:

@@ -11,7 +11,7 @@ import pytest
 from defi_risk.errors import BadAnswer, CallReverted, Undecodable
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
-from defi_risk.sources.transport import Limits
+from defi_risk.sources.line import Limits
 from defi_risk.spi import Ask, Call, Failed, NativeBalance
 from tests.fault.chaos import ChaosNode, nodes
 from tests.fault.world import CONTRACT, ETHEREUM, HEAD, VAULT, TestClock, World, owner

@@ -12,8 +12,9 @@ from defi_risk.errors import DefiRiskError, SourceError, TimedOut
 from defi_risk.secrets import Secret
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
+from defi_risk.sources.line import Limits
 from defi_risk.sources.rpc import Endpoint, Request
-from defi_risk.sources.transport import Limits, Provider
+from defi_risk.sources.transport import Provider
 from defi_risk.spi import NativeBalance
 from tests.fault.chaos import Fault, Listener, nodes
 from tests.fault.faults import FAULTS, QUICK, status, text
@@ -142,8 +143,9 @@ def test_no_object_shows_a_key() -> None:
     secret = Secret(SECRET_URL.format(port=1))
     endpoint = Endpoint(secret, Deadline(9))
     provider = vars(endpoint)["_provider"]
-    seen: list[object] = [endpoint, provider]
-    for thing in (endpoint, provider, vars(provider)["_session"], *vars(provider)["_session"].adapters.values()):
+    line = vars(provider)["_line"]
+    seen: list[object] = [endpoint, provider, line]
+    for thing in (endpoint, provider, line, line.session, *line.session.adapters.values()):
         seen += [vars(thing), *vars(thing).values()]
     assert "k3y" not in "".join(f"{thing!r} {thing}" for thing in seen)
     endpoint.close()

@@ -10,7 +10,7 @@ import pytest
 from defi_risk.errors import DefiRiskError, Disagreement, SourceError
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
-from defi_risk.sources.transport import Limits
+from defi_risk.sources.line import Limits
 from defi_risk.spi import Ask, NativeBalance
 from tests.fault.chaos import ChaosNode, nodes
 from tests.fault.faults import FAULTS, PHASES, Case

@@ -15,8 +15,8 @@ from Crypto.Util.asn1 import DerBitString, DerInteger, DerObjectId, DerOctetStri
 
 from defi_risk.errors import Unreachable
 from defi_risk.sources.clock import Deadline
+from defi_risk.sources.line import Limits
 from defi_risk.sources.rpc import Endpoint, Request
-from defi_risk.sources.transport import Limits
 from tests.fault.chaos import ChaosNode, Listener
 from tests.fault.world import World
 
@@ -92,7 +92,7 @@ def test_tls_carries_path_and_credentials(files: tuple[Path, Path]) -> None:
             endpoint.single(Request("eth_chainId"))
         assert str(caught.value).startswith(f"https://127.0.0.1:{node.port}: no trusted TLS connection")
         assert node.requests == []
-        vars(vars(endpoint)["_provider"])["_session"].verify = str(files[1])
+        vars(vars(endpoint)["_provider"])["_line"].session.verify = str(files[1])
         assert endpoint.single(Request("eth_chainId")) == "0x1"
         assert endpoint.single(Request("eth_chainId")) == "0x1"
         assert node.heads[0].startswith(b"POST /v3/k3y-of-the-path?apikey=k3y-of-the-query HTTP/1.1")

@@ -27,7 +27,8 @@ def carried(draw: st.DrawFn) -> Account:
 
     def paying(leg: Leg) -> Leg:
         if leg.position is not None:
-            return replace(leg, position=replace(leg.position, funding_8h=draw(FUNDING)))
+            borrow = draw(st.none() | decimals("0", "0.5"))
+            return replace(leg, position=replace(leg.position, funding_8h=draw(FUNDING), borrow_apr=borrow))
         return replace(leg, apr=draw(RATES), compounding=draw(WAYS))
 
     account = draw(accounts())
@@ -44,8 +45,9 @@ def surplus(one: Assessed, days: float) -> float:
             total += grown * (sum(holding.counts.values()) - sum(holding.needs.values()))
             continue
         total += sum(holding.counts.values()) - sum(holding.needs.values())
-        if holding.leg.position is not None and holding.leg.position.funding_8h is not None:
-            total -= holding.value * float(holding.leg.position.funding_8h) * 3 * days
+        if holding.leg.position is not None:
+            total -= holding.value * float(holding.leg.position.funding_8h or 0) * 3 * days
+            total -= abs(holding.value) * float(holding.leg.position.borrow_apr or 0) / 365 * days
     return total
 
 
@@ -90,6 +92,7 @@ def test_carry_is_the_slope_of_equity(account: Account) -> None:
         position = holding.leg.position
         worth = sum(holding.worth.values())
         slope += worth * float(holding.leg.apr or 0)
-        slope -= 0.0 if position is None or position.funding_8h is None else holding.value * float(position.funding_8h) * 1095
+        if position is not None:
+            slope -= holding.value * float(position.funding_8h or 0) * 1095 + abs(holding.value) * float(position.borrow_apr or 0)
     size = sum(abs(holding.value) for holding in one.normal.holdings) * 3
     assert abs(found.supply - found.borrow + found.funding - slope) <= 1e-9 * (1 + size)

@@ -34,7 +34,8 @@ def rated(draw: st.DrawFn, book: list[Account]) -> list[Account]:
 
     def rate(leg: Leg) -> Leg:
         if leg.position is not None:
-            return replace(leg, position=replace(leg.position, funding_8h=draw(st.none() | decimals("-0.003", "0.003"))))
+            funding, borrow = draw(st.none() | decimals("-0.003", "0.003")), draw(st.none() | decimals("0", "0.3"))
+            return replace(leg, position=replace(leg.position, funding_8h=funding, borrow_apr=borrow))
         return replace(leg, apr=draw(st.none() | rates), compounding=draw(rules))
 
     return [with_legs(account, rate) for account in book]
@@ -137,18 +138,17 @@ def a_week(account: Account, days: int) -> Account:
         grown = power.exp() if leg.compounding in ("per second", "per block") else 1 + power
         legs.append(replace(leg, amount=Quantity.of(leg.amount.decimal() * grown)))
     for leg in account.legs:
-        if leg.position is None or leg.position.funding_8h is None:
+        position = leg.position
+        if position is None or (position.funding_8h is None and position.borrow_apr is None):
             continue
-        position, funding = leg.position, leg.position.funding_8h
         inverse = position.contract == "inverse"
-        paid = (position.size / position.mark if inverse else position.size * position.mark) * funding * 3 * days
+        notional = position.size / position.mark if inverse else position.size * position.mark
+        paid = notional * (position.funding_8h or 0) * 3 * days + abs(notional) * (position.borrow_apr or 0) * days / 365
         coin = (leg.factor, leg.peg) if inverse else (position.quote, position.quote_peg)
         margin = next((index for index, one in enumerate(legs) if one.role is Role.MARGIN and (one.factor, one.peg) == coin), None)
         if margin is None:
             index = legs.index(leg)
-            gain = position.size / position.entry - position.size / position.mark
-            pnl = gain if inverse else position.size * (position.mark - position.entry)
-            legs[index] = replace(leg, position=replace(derivative(leg), unrealized_pnl=pnl - paid))
+            legs[index] = replace(leg, position=replace(derivative(leg), accrued_funding=position.accrued_funding - paid))
         else:
             legs[margin] = replace(legs[margin], amount=Quantity.of(legs[margin].amount.decimal() - paid))
     return replace(account, legs=tuple(legs))

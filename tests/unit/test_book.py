@@ -99,11 +99,13 @@ horizon_days = 7
 volatility = {{ ETH = 0.04, BTC = 0.03 }}
 correlation = {{ "BTC/ETH" = 0.8 }}
 prices = "prices.csv"
+follow_days = 90
 
 [factors]
 "{WALLET}" = {{ factor = "ETH", peg = "myLST/ETH" }}
 "eip155:1/erc20:{WALLET}" = {{ factor = "BTC" }}
 "eip155:56/slip44:60" = {{ factor = "BNB" }}
+"eip155:999/hyperliquid:kPEPE" = {{ factor = "PEPE" }}
 
 [betas]
 SOL = 1.4
@@ -187,12 +189,13 @@ def test_manual_positions_are_exact(whole: Book) -> None:
 
 def test_model_factors_betas_thresholds_links_and_alerts(whole: Book) -> None:
     assert whole.model.volatility == {"ETH": Decimal("0.04"), "BTC": Decimal("0.03")}
-    assert (whole.model.horizon_days, whole.model.prices) == (Decimal(7), "prices.csv")
+    assert (whole.model.horizon_days, whole.model.prices, whole.model.follow_days) == (Decimal(7), "prices.csv", Decimal(90))
     assert whole.model.correlation == {"BTC/ETH": Decimal("0.8")}
     assert whole.factors == {
         CHECKSUM: FactorRef("ETH", "myLST/ETH"),  # type: ignore[arg-type]  # plain text for ids
         f"eip155:1/erc20:{CHECKSUM}": FactorRef("BTC"),  # type: ignore[arg-type]
         "eip155:56/slip44:60": FactorRef("BNB"),  # type: ignore[arg-type]
+        "eip155:999/hyperliquid:kPEPE": FactorRef("PEPE"),  # type: ignore[arg-type]
     }
     assert whole.betas == {"SOL": Decimal("1.4"), "DOGE": Decimal("-0.5")}
     assert (whole.thresholds.near_warning, whole.thresholds.near_critical) == (Decimal("1.3"), Decimal("1.10"))

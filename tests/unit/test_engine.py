@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
 
 from defi_risk import engine
-from defi_risk.errors import CallReverted, Undecodable, Unreachable
+from defi_risk.errors import CallReverted, ServiceFailed, Undecodable, Unreachable
 from defi_risk.ids import AccountId, ChainId, Factor, Peg, checksum
-from defi_risk.model import Account, Anchor, Asset, Chain, Leg, Owner, Price, Quote, Role, Side
+from defi_risk.model import Account, Anchor, Asset, Chain, Leg, Owner, Price, Quote, Role, Side, SourceReport
 from defi_risk.pricing import PriceBook, resolve
-from defi_risk.spi import Ask, Call, Context, Interface, Market, Reading, Steps, together
+from defi_risk.service_reports import united
+from defi_risk.spi import Ask, Call, Context, Failed, InfoCall, Interface, Market, Reading, Steps, together
 from defi_risk.units import Quantity
 
 CHAIN = Chain(ChainId(1), "ethereum")
@@ -108,6 +110,81 @@ def test_an_account_that_is_returned_twice_is_unknown_not_counted_twice() -> Non
     assert not only.known
     assert only.id == twice[0].market.account_id(twice[0].owner)
     assert "twice" in only.reason
+
+
+class Told(Toy):
+    """Asks the chain and a service, and reports what `report` says."""
+
+    name: ClassVar[str] = "told"
+    side: ClassVar[Side] = Side.DERIVATIVES
+    report: ClassVar[SourceReport | None] = None
+
+    def read(self, owner: Owner, market: Market, at: Context) -> Reading:
+        state, _ = yield [InfoCall("https://x", owner.address), InfoCall("https://x", path="extra", optional=True)]
+        yield [InfoCall("https://x", owner.address), ERC20(TOKEN, "symbol")]
+        found = [account(owner, market)] if state else []
+        return [*found, *([replace(self.report, as_of=state)] if self.report else [])]
+
+
+def service(ask: Ask) -> Any:
+    """Wallets 1 and 3 are known at times 1 and 3, of wallet 2 the service knows nothing, and what is optional fails."""
+    if isinstance(ask, InfoCall):
+        number = int(ask.body or "0x0", 16)
+        return Failed("no extras") if ask.optional else ServiceFailed("https://x answered HTTP 500") if number == 2 else number
+    return 5
+
+
+def test_a_service_that_fails_one_wallet_leaves_the_others_and_is_reported() -> None:
+    found = engine.read(Answers(service), [*jobs(Told(), 3), *jobs(Toy(), 1)], AT)
+    assert [(item.known, item.side) for item in found.accounts if item.id.startswith("eip155:1/told")] == [
+        (True, Side.LENDING),
+        (False, Side.DERIVATIVES),
+        (True, Side.LENDING),
+    ]
+    assert found.accounts[1].reason == "https://x answered HTTP 500"
+    error = "https://x answered HTTP 500"
+    # four questions in the first round, the two wallets that are left in the second
+    assert found.reports == [
+        SourceReport(id="told", kind="exchange", status="failed", error=error, notes=("no extras",), calls=6, round_trips=2)
+    ]
+
+
+def test_reports_of_all_wallets_are_one_with_the_oldest_time() -> None:
+    said = SourceReport(id="ethereum", kind="chain", status="stale", error="\x1b[31mslow", notes=("\u202ea", "b"), calls=9)
+    adapter = type("Now", (Told,), {"report": said})()
+    [report] = engine.read(Answers(lambda ask: service(ask) if getattr(ask, "path", "") else 7), jobs(adapter, 2), AT).reports
+    assert (report.id, report.kind, report.status, report.as_of) == ("told", "exchange", "stale", 7)
+    assert (report.error, report.notes, report.calls) == ("[31mslow", ("no extras", "a", "b"), 5)
+
+
+@pytest.mark.parametrize("status", ["failed", "nonsense"])
+def test_the_worst_status_counts(status: str) -> None:
+    reports = [SourceReport(id="x", as_of=9), SourceReport(id="x", status=status, error="gone", as_of=8), SourceReport(id="y")]
+    adapter = type("Now", (Told,), {"report": reports[1]})()
+    [told] = engine.read(Answers(lambda ask: 4), jobs(adapter, 1), AT).reports
+    assert (told.status, told.error) == ("failed", "gone")
+    if status == "failed":
+        both = united([*reports, SourceReport(id="x", status="stale", error="old")])
+        assert [(report.id, report.status, report.error, report.as_of) for report in both] == [
+            ("x", "failed", "gone", 8),
+            ("y", "ok", "", None),
+        ]
+
+
+def test_a_service_that_answered_nothing_has_failed_unless_its_adapter_says_otherwise() -> None:
+    class Hopeful(Toy):
+        name: ClassVar[str] = "hopeful"
+        report: ClassVar[SourceReport | None] = None
+
+        def read(self, owner: Owner, market: Market, at: Context) -> Reading:
+            yield [InfoCall("https://x", path="extra", optional=True)]
+            return [account(owner, market), *([self.report] if self.report else [])]
+
+    [silent] = engine.read(Answers(service), jobs(Hopeful(), 2), AT).reports
+    assert (silent.status, silent.error, silent.notes) == ("failed", "no extras", ())
+    spoken = type("Now", (Hopeful,), {"report": SourceReport(id="", notes=("funding unknown",))})()
+    [report] = engine.read(Answers(service), jobs(spoken, 2), AT).reports
+    assert (report.status, report.error, report.notes) == ("ok", "", ("no extras", "funding unknown"))
 
 
 def test_a_failing_source_ends_the_reading() -> None:

@@ -10,7 +10,10 @@ import pytest
 from defi_risk import flags, health
 from defi_risk.flags import ALL, Limits, Severity
 from defi_risk.health.normal import in_floats
+from defi_risk.ids import Address
+from defi_risk.linking import Hop, How, Link
 from defi_risk.model import Account, Leg
+from defi_risk.units import Quantity
 from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
 from tests.flagged import found
 
@@ -161,15 +164,49 @@ class TestBorrowedMargin:
         assert found("BORROWED_MARGIN", [hedge()[0], perp(margin(ETH, 4, 3000), position(ETH, -1, 3000))]) == []
         assert found("BORROWED_MARGIN", [hedge()[0], perp(margin(USDC, 4000))]) == []
 
+    def test_amounts_that_are_alike(self) -> None:
+        second = loan(collateral(BTC, 1, 60_000, "0.8"), debt(USDC, 1_000), name="second")
+        [flag] = found("BORROWED_MARGIN", [*hedge(), second])
+        assert flag.accounts == BOTH
+        assert "$12,000 of the $12,000 of stable margin in venue of perp · main is likely borrowed money, for the amounts" in flag.message
+        assert flag.evidence["how"] == "amounts"
+        covered = loan(collateral(USDT, 20_000, weight="0.8"), collateral(ETH, 1, 3000, "0.8"), debt(USDC, 12_000))
+        assert found("BORROWED_MARGIN", [covered, second, hedge()[1]])[0].evidence["how"] == "possible"
+
+    def test_transfers_say_how_much_and_how(self) -> None:
+        first, side = hedge()
+        second = loan(collateral(BTC, 1, 60_000, "0.8"), debt(USDC, 9_000), name="second")
+        hop = Hop("0x" + "ab" * 32, 123, Address("0x" + "22" * 20), Address("0x" + "33" * 20), 7_000 * 10**18)
+        asset_ = second.legs[1].asset
+        proven = Link(loan=second.id, margin=side.id, how=How.TRACED, asset=asset_, amount=Quantity(7_000, 0), hops=(hop,), left_out=2)
+        [flag] = found("BORROWED_MARGIN", [first, second, side], links=[proven])
+        assert flag.accounts == ("manual:perp", "manual:second")
+        assert flag.evidence["borrowed_margin_usd"] == 7_000
+        assert flag.evidence["hop_1"] == f"{hop.transaction} in block 123: 7000 USDC from 0x2222…2222 to 0x3333…3333"
+        assert (flag.evidence["hops_left_out"], flag.evidence["how"]) == (2, "traced")
+        assert "$7,000 of the $12,000 of stable margin" in flag.message
+        assert "is borrowed money, followed through 3 transactions: venue of second · main owes $9,000;" in flag.message
+
+    def test_dust_that_transfers_show_says_nothing_of_the_rest(self) -> None:
+        first, side = hedge()
+        dust = Link(loan=first.id, margin=side.id, how=How.TRACED, asset=first.legs[1].asset, amount=Quantity(599, 0))
+        [flag] = found("BORROWED_MARGIN", [first, side], links=[dust])
+        assert flag.evidence["how"] == "possible"
+
+    def test_a_tag_that_leads_nowhere_is_an_answer(self) -> None:
+        assert found("BORROWED_MARGIN", hedge(), replace(SETTINGS, links=(("binance", "manual:perp"),))) == []
+
     def test_links_say_which(self) -> None:
         first, side = hedge()
         second = loan(collateral(BTC, 1, 60_000, "0.8"), debt(USDC, 1_000), name="second")
-        [flag] = found("BORROWED_MARGIN", [first, second, side])
+        [flag] = found("BORROWED_MARGIN", [replace(first, legs=(first.legs[0], debt(USDC, 11_000))), second, side])
         assert flag.accounts == ("manual:loan", "manual:perp", "manual:second")
+        assert flag.evidence["how"] == "possible"
         linked = replace(SETTINGS, links=(("manual:second", "manual:perp"),))
         [flag] = found("BORROWED_MARGIN", [first, second, side], linked)
         assert flag.accounts == ("manual:perp", "manual:second")
         assert flag.evidence["stable_debt_usd"] == 1_000
+        assert flag.evidence["how"] == "tagged"
 
     def test_a_link_may_name_an_exchange_and_a_volatile_debt(self) -> None:
         owed = loan(collateral(ETH, 10, 3000, "0.83"), debt(BTC, "0.2", 60_000))
@@ -211,7 +248,7 @@ def test_accounts_are_called_as_in_the_tables() -> None:
     loan_, side = hedge()
     book = [replace(loan_, venue="Aave V3", chain="base"), replace(side, venue="desk", market="manual")]
     [flag] = found("BORROWED_MARGIN", book)
-    assert "stable margin in desk can be borrowed money: Aave V3 · main owes $12,000;" in flag.message
+    assert "stable margin in desk is likely borrowed money, for the amounts are alike: Aave V3 · main owes $12,000;" in flag.message
     several = [*book, loan(collateral(USDC, 1), name="c", chain="ethereum", owner="0x" + "22" * 20)]
     [flag] = found("BORROWED_MARGIN", several)
     assert "0x1111…1111 · Aave V3 · main · base owes" in flag.message

@@ -38,7 +38,7 @@ def test_every_root_is_an_address_in_checksum_form_on_a_known_chain() -> None:
     known = {chain.id for chain in markets.chains().values()}
     for market in markets.built_in():
         assert market.chain.id in known
-        assert market.root == checksum(market.root[2:])
+        assert market.root == (checksum(market.root[2:]) if market.adapter != "hyperliquid" else "")
         assert market.root != ZERO_ADDRESS
         assert market.venue
         assert market.source
@@ -107,6 +107,19 @@ def test_factors_follow_the_rules_of_the_table() -> None:
     assert table.of(native_id(GNOSIS)) == FactorRef(Factor("DAI"), Peg("xDAI/DAI"))
 
 
+def test_factors_of_what_venues_list_follow_the_same_rules() -> None:
+    table = markets.factor_table()
+    listed = {asset: ref for asset, ref in markets.context_factors(LOCAL).items() if "/erc20:" not in asset and "/slip44:" not in asset}
+    assert len(listed) > 100
+    for asset, ref in listed.items():
+        assert ref.factor in table.stables or ref.factor in table.betas or ref.factor.upper() == ref.factor, asset
+        assert not ref.peg or ref.peg.partition("/")[2] == ref.factor, asset
+    perps = {asset.partition("hyperliquid:")[2]: ref for asset, ref in listed.items() if "hyperliquid:" in asset}
+    assert perps["kPEPE"] == FactorRef(Factor("PEPE"))
+    assert perps["token:197"] == FactorRef(Factor("BTC"), Peg("UBTC/BTC"))
+    assert not any(":" in name.removeprefix("token:") for name in perps)  # what others list there is not the venue's to name
+
+
 @pytest.mark.parametrize(
     ("chain", "token", "factor", "peg"),
     [
@@ -145,7 +158,12 @@ def test_context_holds_one_chain_and_the_overrides_of_a_book() -> None:
     assert found[AssetId(f"eip155:1/erc20:{checksum('11' * 20)}")] == mine
     assert found[AssetId(here)] == mine
     assert found[native_id(ETHEREUM)] == FactorRef(Factor("ETH"))
-    assert markets.context_factors(LOCAL) == {}
+
+
+def test_on_a_chain_that_is_not_built_in_only_what_venues_list_is_known() -> None:
+    found = markets.context_factors(LOCAL)
+    assert found[AssetId("eip155:31337/hyperliquid:ETH")] == FactorRef(Factor("ETH"))
+    assert not any("/erc20:" in asset or "/slip44:" in asset for asset in found)
 
 
 def test_betas_are_numbers_of_factors_that_are_not_stable() -> None:

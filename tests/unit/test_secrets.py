@@ -210,3 +210,9 @@ def test_redaction_takes_out_every_form_of_a_known_secret() -> None:
     assert redact("nothing to hide, v3 mainnet") == "nothing to hide, v3 mainnet"
     assert redact("http://127.0.0.1:9: refused (see http://[::1]:8545/KEY).") == "http://127.0.0.1:9: refused (see http://[::1]:8545)."
     assert redact("http://[broken/KEY here") == "*** here"
+
+
+def test_a_url_inside_a_secret_url_does_not_keep_others_from_being_cut() -> None:
+    Secret("https://kiosk.example/https://inner.example/INNERKEY")
+    clean = redact("see https://other.example/k/abc and INNERKEY")
+    assert clean == "see https://other.example and ***"

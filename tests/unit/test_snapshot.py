@@ -25,7 +25,7 @@ from tests.pictures import BROKEN, READ, TIME, WALLET, hedge, picture, unknown
 
 TOP = {
     "schema", "version", "book", "taken_at", "partial", "sources", "accounts", "book_health", "exposures", "flags", "boundary", "stress",
-    "cascade", "notes",
+    "cascade", "notes", "links",
 }  # fmt: skip
 ACCOUNT = {
     "id", "owner", "side", "venue", "market", "chain", "mode", "status", "reason", "equity_usd", "collateral_usd", "debt_usd",
@@ -36,7 +36,7 @@ ACCOUNT = {
 LEG = {
     "role", "token", "symbol", "factor", "peg", "amount", "price_usd", "value_usd", "weight", "size", "entry_price", "notional_usd",
     "unrealized_pnl_usd", "maintenance_usd", "apr", "funding_rate", "enabled",
-    "initial_weight", "bonus", "available", "oracle", "compounding", "terms",
+    "initial_weight", "bonus", "available", "oracle", "compounding", "terms", "initial_usd", "accrued_funding_usd", "accrued_fees_usd",
 }  # fmt: skip
 BOOK = {
     "uhf", "first_account", "first_side", "corridor", "netted_uhf", "netted_health", "stranded_usd", "fragmentation", "mur",

@@ -36,9 +36,9 @@ def test_a_chain_under_two_names_is_refused() -> None:
 def test_third_party_markets_are_off_until_named() -> None:
     nodes = {"hyperevm": [Secret("http://127.0.0.1:1")]}
     [target] = targets.chains(parse(""), nodes, ())
-    assert [market.adapter for market in target.markets] == ["wallet"]
+    assert [market.adapter for market in target.markets] == ["hyperliquid", "wallet"]
     [target] = targets.chains(parse('[[markets]]\nname = "hyperlend"\n'), nodes, ())
-    assert [market.name for market in target.markets] == ["hyperlend", "wallet"]
+    assert [market.name for market in target.markets] == ["hyperliquid", "hyperlend", "wallet"]
 
 
 def test_a_chain_needs_a_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,5 +140,10 @@ def test_names_are_as_short_as_the_book_allows() -> None:
     ]
     markets = [replace(one, id=AccountId(f"eip155:1/aave_v3:0x{digit * 40}/{OWNER}")) for digit in "ab"]
     assert [Names(markets).of(account) for account in markets] == ["Aave V3 · main · 0xaaaa…aaaa", "Aave V3 · main · 0xbbbb…bbbb"]
+    inside = [replace(one, id=AccountId(f"eip155:1/gmx_v2:0x{'a' * 40}/{OWNER}/0x{'b' * 40}/{side}")) for side in ("long", "short")]
+    assert [Names(inside).of(account) for account in inside] == [
+        "Aave V3 · main · 0xaaaa…aaaa · 0xbbbb…bbbb/long",  # two of one owner in one market too
+        "Aave V3 · main · 0xaaaa…aaaa · 0xbbbb…bbbb/short",
+    ]
     assert Names(several).by_id("manual:c") == "0x2222…2222 · Spark · main · base"
     assert Names(several).by_id("eip155:1/gone") == "eip155:1/gone"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from defi_risk.ids import Address
-from defi_risk.model import Account, Asset, Feed, Leg, Owner, Price, Role, SelfCheck, Side
+from defi_risk.ids import ZERO_ADDRESS, Address
+from defi_risk.model import Account, Asset, Custody, Feed, Leg, Owner, Price, Proof, Role, SelfCheck, Side
 from defi_risk.spi import Context, Failed, Market
 from defi_risk.units import BPS, RAY, Quantity, exact_ratio
 from defi_risk_adapters.aave_v3.account import AaveAccount, Held, Owed
@@ -101,7 +101,21 @@ def assemble(found: Findings, owner: Owner, market: Market, at: Context, venue: 
         blocked=_blocked(found, positions, native["healthFactor"], at.timestamp) if dead else "",
         rule=rule(found.version, found.unit),
         source=market.chain.name,
+        custody=tuple(row for position in positions if position.owed for row in _custody(found, position)),
     )
+
+
+def _custody(found: Findings, position: Position) -> Iterator[Custody]:
+    """The aToken pays out what is borrowed, while debt is minted; GHO up to 3.3 is minted on demand."""
+    listing = next(listing for listing in found.reserves if listing.token == position.reserve.token)
+    debts = [listing.data.variableDebtTokenAddress]
+    if found.version.stable_debt:
+        debts.append(listing.data.stableDebtTokenAddress)
+    proofs = tuple(Proof(token) for token in debts if token != ZERO_ADDRESS)
+    holders = [listing.a_token]
+    if _minted(found.version, position.reserve.configuration):
+        holders.append(ZERO_ADDRESS)
+    return (Custody(asset=position.asset.id, holder=holder, proofs=proofs) for holder in holders)
 
 
 def _position(found: Findings, listing: Listing, balance: Balance, cash: int | Failed, at: Context) -> Position:
@@ -148,9 +162,14 @@ def _available(version: Version, configuration: ReserveConfiguration, cash: int 
     """What the pool could pay out: nothing from a stopped reserve; unknown outside of virtual accounting (GHO up to 3.3)."""
     if configuration.paused or not configuration.active:
         return Quantity(0, configuration.decimals)
-    if isinstance(cash, Failed) or (version.virtual_balance and not version.whole_taylor and not configuration.virtual):
+    if isinstance(cash, Failed) or _minted(version, configuration):
         return None
     return Quantity(cash, configuration.decimals)
+
+
+def _minted(version: Version, configuration: ReserveConfiguration) -> bool:
+    """Whether a reserve is outside of virtual accounting, so that what is borrowed is minted: GHO up to 3.3."""
+    return version.virtual_balance and not version.whole_taylor and not configuration.virtual
 
 
 def _exact(version: Version, positions: Sequence[Position]) -> AaveAccount:

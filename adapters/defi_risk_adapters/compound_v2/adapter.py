@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 
 from defi_risk.errors import OutOfRange, Unsupported
 from defi_risk.ids import USD, Factor
-from defi_risk.model import Account, Asset, Leg, LiquidationRule, Owner, Price, Role, SelfCheck, Side
+from defi_risk.model import Account, Asset, Custody, Leg, LiquidationRule, Owner, Price, Role, SelfCheck, Side
 from defi_risk.spi import Context, Market, Reading
 from defi_risk.units import EXACT, SECONDS_PER_YEAR, WAD, Quantity, exact_ratio
 from defi_risk_adapters.compound_v2 import reads
@@ -74,6 +74,7 @@ class CompoundV2:
                     kind="repay", close_factor=exact_ratio(WAD if rules.close_factor is None else rules.close_factor, WAD)
                 ),
                 source=market.chain.name,
+                custody=_custody(held),
             )
         ]
 
@@ -186,6 +187,12 @@ def _seconds_per_block(market: Market) -> Decimal | None:
     if not (seconds.is_finite() and seconds > 0):
         raise Unsupported(f"market setting seconds_per_block = {setting!r}", hint="it must be a number above 0")
     return seconds
+
+
+def _custody(held: Sequence[Held]) -> tuple[Custody, ...]:
+    """A cToken pays out what is borrowed, and takes its own units back for what is withdrawn. The chain's own coin leaves no transfers."""
+    owing = [each for each in held if each.stake.debt and each.kind.underlying]
+    return tuple(Custody(asset=each.asset.id, holder=each.stake.token, receipt=each.stake.token) for each in owing)
 
 
 def _blocked(rules: Rules, held: Sequence[Held], vai_debt: int) -> str:

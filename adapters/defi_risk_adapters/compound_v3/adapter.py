@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 
 from defi_risk.errors import OutOfRange
 from defi_risk.ids import USD, ZERO_ADDRESS, Address
-from defi_risk.model import Account, Asset, Leg, LiquidationRule, Owner, Price, Role, SelfCheck, Side
+from defi_risk.model import Account, Asset, Custody, Leg, LiquidationRule, Owner, Price, Role, SelfCheck, Side
 from defi_risk.spi import Ask, Context, Failed, Market, Reading, Steps, together
 from defi_risk.units import SECONDS_PER_YEAR, WAD, Quantity, exact_ratio
 from defi_risk_adapters.compound_v3.exact import CometExact, Holding, accrued, present_value, utilization
@@ -110,6 +110,7 @@ class CompoundV3:
             blocked="absorbing is paused" if exact.borrows and state.totals.pauseFlags & PAUSED_ABSORB else "",
             rule=LiquidationRule(kind="absorb"),
             source=market.chain.name,
+            custody=_custody(state, at) if exact.borrows else (),
         )
         return [account, *quotes(this.base, unit, base_usd)]
 
@@ -275,6 +276,11 @@ def _legs(
             )
         )
     return legs
+
+
+def _custody(state: _State, at: Context) -> tuple[Custody, ...]:
+    """The Comet pays out what is borrowed; it is also the token of supplies, burnt when they are withdrawn."""
+    return (Custody(asset=at.token_id(state.base), holder=state.comet, receipt=state.comet),)
 
 
 def _ask(asks: Sequence[Ask]) -> Steps[Sequence[Any]]:

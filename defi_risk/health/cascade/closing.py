@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from defi_risk.health.cascade.holdings import Multipliers, assembled, at, revalued, tokens, worth
 from defi_risk.health.distance import CASH
-from defi_risk.health.normal import Holding, Key, Normal, in_floats
+from defi_risk.health.normal import Holding, Key, Normal, in_floats, scaled
 from defi_risk.model import ONE, Account, Basis, Contract, Leg, Position, Role
 from defi_risk.units import EXACT, Quantity
 
@@ -48,17 +48,24 @@ def _owned(holding: Holding[float]) -> bool:
 
 
 def fee(holding: Holding[float], position: Position, normal: Normal[float], seen: Multipliers) -> float:
-    """What closing a whole position costs, in USD at the event: the venue's fee on the notional that its rates apply to."""
-    if not position.close_fee:
-        return 0.0
+    """What closing a whole position in a liquidation costs, in USD at the event: the venue's fees on the notional that its rates apply
+    to, and what its rule takes off for the way out.
+    """
     quote = Key(position.quote, position.quote_peg)
     linear = position.contract is Contract.LINEAR
+    cost = 0.0
+    if position.exit_cost:
+        price = normal.quotes[quote] * (1.0 if linear else float(position.mark))
+        cost = float(position.exit_cost) * price * seen(quote if linear else holding.key)
+    rate = float(position.close_fee) + float(position.liquidation_fee)
+    if not rate:
+        return cost
     if position.basis is Basis.MARK:
         notional = abs(holding.value) * seen(holding.key if linear else quote)
     else:
         size, entry, usd = abs(float(position.size)), float(position.entry), normal.quotes[quote]
         notional = size * entry * usd * seen(quote) if linear else size / entry * float(position.mark) * usd * seen(holding.key)
-    return float(position.close_fee) * notional
+    return cost + rate * notional
 
 
 def shut(account: Account, normal: Normal[float], seen: Multipliers, keep: Keep, charged: float) -> Normal[float]:
@@ -99,11 +106,7 @@ def _settle(
 
 def _rest(account: Account, normal: Normal[float], leg: Leg, position: Position, kept: Decimal) -> Normal[float]:
     """The normal form of what stays open of a position: its brackets follow the smaller notional."""
-    gain = position.unrealized_pnl
-    smaller = replace(
-        position, size=EXACT.multiply(position.size, kept), unrealized_pnl=None if gain is None else EXACT.multiply(gain, kept)
-    )
-    rest = replace(leg, amount=Quantity.of(EXACT.multiply(leg.amount.decimal(), kept)), position=smaller)
+    rest = replace(leg, amount=Quantity.of(EXACT.multiply(leg.amount.decimal(), kept)), position=scaled(position, kept))
     return in_floats(replace(account, legs=(rest,)), {position.quote: normal.quotes[Key(position.quote, position.quote_peg)]})
 
 

@@ -52,7 +52,7 @@ def liquidate(account: Account, normal: Normal[float], seen: Multipliers, *, who
     Derivatives are closed whatever kind their rule names, loans that no venue absorbs are repaid.
     """
     if account.side is Side.DERIVATIVES:
-        return _close(account, normal, seen, ONE if whole else account.rule.close_factor)
+        return _close(account, normal, seen, whole=whole)
     if account.rule.kind == "absorb":
         return _absorb(account, normal, seen)
     return _repay(account, normal, seen, whole=whole)
@@ -152,8 +152,9 @@ def _absorb(account: Account, normal: Normal[float], seen: Multipliers) -> Taken
     return Taken(assembled(account, normal, rest), seized, credit, seized - credit, max(due - credit, 0.0), spiral=False)
 
 
-def _close(account: Account, normal: Normal[float], seen: Multipliers, share: Decimal) -> Taken:
+def _close(account: Account, normal: Normal[float], seen: Multipliers, *, whole: bool) -> Taken:
     """Close a share of every position. An account worth nothing is closed whole, and what its margin does not cover is bad debt."""
+    share = ONE if whole else _share(account.rule, normal, seen)
     owned, held = closing.balances(normal, seen), closing.positions(normal)
     if not held and not (any(one.usd > 0 for one in owned) and any(one.usd < 0 for one in owned)):
         return _nothing(normal)  # nothing is open, and nothing is owed that something could pay
@@ -169,6 +170,16 @@ def _close(account: Account, normal: Normal[float], seen: Multipliers, share: De
     rest = ONE - share
     after = closing.shut(account, normal, seen, lambda _: max(rest, _ZERO), charged)
     return Taken(after, fees * charged, 0.0, fees * charged, 0.0, spiral=_fell(normal, after, seen))
+
+
+def _share(rule: LiquidationRule, normal: Normal[float], seen: Multipliers) -> Decimal:
+    """The share of every position that one step closes."""
+    if rule.close_factor >= ONE:
+        return ONE
+    needed = requirement(normal, seen)
+    notional = sum(abs(holding.value) * seen(holding.key) for holding, _ in closing.positions(normal))
+    full = _full(rule, notional, at(normal.c, seen) / needed) if needed > 0 else False
+    return ONE if full else rule.close_factor
 
 
 def _fell(before: Normal[float], after: Normal[float], seen: Multipliers) -> bool:

@@ -51,7 +51,8 @@ def _closed(one: Assessed, columns: Columns, points: Array) -> Array:
         gained = points @ _form(holding.worth, columns, points.shape[1])
         position = holding.leg.position
         if position is not None:
-            gained -= float(position.close_fee) * _notional(one, holding, position, columns, points)
+            rate = float(position.close_fee) + float(position.liquidation_fee)
+            gained -= rate * _notional(one, holding, position, columns, points) + _exit_cost(one, holding, position, columns, points)
         balances[:, columns[holding.coin or holding.key]] += gained
     held, owed = np.maximum(balances, 0.0).sum(axis=1), -np.minimum(balances, 0.0).sum(axis=1)
     share = np.where(held > owed, (held - owed) / np.where(held > 0, held, 1.0), 0.0)
@@ -77,6 +78,14 @@ def _notional(one: Assessed, holding: Holding[float], position: Position, column
     size, entry, usd = abs(float(position.size)), float(position.entry), one.normal.quotes[quote]
     today = size * entry * usd if linear else size / entry * float(position.mark) * usd
     return np.asarray(today * points[:, columns[quote if linear else holding.key]])
+
+
+def _exit_cost(one: Assessed, holding: Holding[float], position: Position, columns: Columns, points: Array) -> Array:
+    """What the venue's rule takes off for the way out, in USD at the points."""
+    quote = Key(position.quote, position.quote_peg)
+    linear = position.contract is Contract.LINEAR
+    usd = one.normal.quotes[quote] * (1.0 if linear else float(position.mark))
+    return np.asarray(float(position.exit_cost) * usd * points[:, columns[quote if linear else holding.key]])
 
 
 def _absorbed(one: Assessed, columns: Columns, points: Array) -> Array:

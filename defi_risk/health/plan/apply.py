@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from defi_risk.health.normal import scaled
 from defi_risk.health.plan.moves import SINKS, SOURCES, Kind, Movement, Problem
 from defi_risk.health.whatif import credited, edited
 from defi_risk.ids import AccountId, AssetId, Factor
@@ -145,27 +146,27 @@ def _closed(account: Account, index: int, amount: Decimal, quotes: Mapping[Facto
     if position is None:
         raise ValueError(f"leg {index} of {account.id} is no position")
     share = EXACT.divide(amount, abs(position.size))
-    gain, fee = _settled(position)
-    cash = EXACT.multiply(EXACT.subtract(gain, fee), share).quantize(_SIZE_PLACES, rounding=ROUND_FLOOR, context=EXACT)
+    earned, fee = _settled(position)
+    cash = EXACT.multiply(EXACT.subtract(earned, fee), share).quantize(_SIZE_PLACES, rounding=ROUND_FLOOR, context=EXACT)
     left = EXACT.subtract(abs(position.size), amount)
-    remaining = None if position.unrealized_pnl is None else EXACT.multiply(position.unrealized_pnl, EXACT.subtract(Decimal(1), share))
-    smaller = replace(position, size=left.copy_sign(position.size), unrealized_pnl=remaining)
+    smaller = replace(scaled(position, EXACT.subtract(Decimal(1), share)), size=left.copy_sign(position.size))
     legs = credited(account, position, leg.factor, cash, quotes)
     legs[index] = replace(leg, amount=Quantity.of(left), position=smaller)
     return legs
 
 
 def _settled(position: Position) -> tuple[Decimal, Decimal]:
-    """Profit and closing fee of the whole position, in the coin that it settles in."""
+    """What the whole position has earned and what closing it costs, in the coin that it settles in."""
     price = position.entry if position.basis is Basis.ENTRY else position.mark
     linear = position.contract is Contract.LINEAR
     notional = EXACT.multiply(position.size, price) if linear else EXACT.divide(position.size, price)
-    gain = position.unrealized_pnl
-    if gain is None and linear:
-        gain = EXACT.multiply(position.size, EXACT.subtract(position.mark, position.entry))
-    elif gain is None:
-        gain = EXACT.subtract(EXACT.divide(position.size, position.entry), EXACT.divide(position.size, position.mark))
-    return gain, EXACT.multiply(abs(notional), position.close_fee)
+    earned = position.unrealized_pnl
+    if earned is None and linear:
+        earned = EXACT.multiply(position.size, EXACT.subtract(position.mark, position.entry))
+    elif earned is None:
+        earned = EXACT.subtract(EXACT.divide(position.size, position.entry), EXACT.divide(position.size, position.mark))
+    earned = EXACT.subtract(EXACT.add(earned, position.accrued_funding), position.accrued_fees)
+    return earned, EXACT.add(EXACT.multiply(abs(notional), position.close_fee), position.exit_cost)
 
 
 def _without_empty(account: Account) -> Account:

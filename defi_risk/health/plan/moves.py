@@ -139,7 +139,7 @@ def _tokens(stands: Sequence[Stand]) -> tuple[tuple[Token, ...], dict[tuple[int,
     by_key: dict[Key, list[tuple[float, int, int]]] = {}
     for index, stand in enumerate(stands):
         for leg, holding in enumerate(stand.one.normal.holdings):
-            if holding.leg.role is not Role.POSITION and holding.price > 0:
+            if holding.leg.role is not Role.POSITION and holding.leg.movable and holding.price > 0:
                 by_key.setdefault(holding.key, []).append((holding.price, index, leg))
     gross = sum(stand.gross for stand in stands)
     tokens: list[Token] = []
@@ -249,7 +249,9 @@ def _with_quotes(stand: Stand, quotes: Mapping[Factor, float]) -> Mapping[Factor
 
 
 def _fee(stand: Stand, holding: Holding[float]) -> float:
-    """USD that closing the whole position costs: the fee on the notional that the venue's rates apply to."""
+    """USD that closing the whole position costs: the fee on the notional that the venue's rates apply to, and what its rule takes off for
+    the way out.
+    """
     position = holding.leg.position
     if position is None:
         return 0.0
@@ -257,4 +259,6 @@ def _fee(stand: Stand, holding: Holding[float]) -> float:
     if position.basis is Basis.ENTRY:
         ratio = float(position.entry) / float(position.mark)
         notional *= ratio if position.contract is Contract.LINEAR else 1.0 / ratio
-    return float(position.close_fee) * notional
+    quote = Key(position.quote, position.quote_peg)
+    coin = stand.one.normal.quotes[quote] * (1.0 if position.contract is Contract.LINEAR else float(position.mark))
+    return float(position.close_fee) * notional + float(position.exit_cost) * coin

@@ -123,7 +123,8 @@ class Programme:
             rows, sides = vstack([rows, more.matrix(built.width)], format="csr"), [*sides, *more.sides]
         if not built.width:
             return np.zeros(0) if all(side >= 0 for side in sides) else None
-        for method in ("highs", "highs-ipm"):
+        # the other ways are for programmes of extreme coefficients, which the first one may give up on
+        for method, presolve in (("highs", True), ("highs-ipm", True), ("highs-ds", False), ("highs-ipm", False)):
             result: Any = linprog(
                 costs,
                 A_ub=rows if sides else None,
@@ -132,7 +133,7 @@ class Programme:
                 b_eq=np.zeros(built.equal.shape[0]) if built.equal.shape[0] else None,
                 bounds=built.bounds,
                 method=method,
-                options={"time_limit": SECONDS},
+                options={"time_limit": SECONDS, "presolve": presolve},
             )
             if result.status == 0:
                 return np.asarray(result.x, dtype=np.float64)

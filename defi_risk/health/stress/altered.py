@@ -102,13 +102,13 @@ def _notional(position: Position) -> Decimal:
 
 
 def _profit(position: Position) -> Decimal:
-    """Unrealised profit in the coin that the position settles in, as `normal.profit` has it."""
-    if position.unrealized_pnl is not None:
-        return position.unrealized_pnl
-    size, entry, mark = position.size, position.entry, position.mark
-    if position.contract is Contract.LINEAR:
-        return EXACT.multiply(size, EXACT.subtract(mark, entry))
-    return EXACT.subtract(EXACT.divide(size, entry), EXACT.divide(size, mark))
+    """What has been earned in the coin that the position settles in, as `normal.gain` has it."""
+    earned, size, entry, mark = position.unrealized_pnl, position.size, position.entry, position.mark
+    if earned is None and position.contract is Contract.LINEAR:
+        earned = EXACT.multiply(size, EXACT.subtract(mark, entry))
+    elif earned is None:
+        earned = EXACT.subtract(EXACT.divide(size, entry), EXACT.divide(size, mark))
+    return EXACT.subtract(EXACT.add(earned, position.accrued_funding), position.accrued_fees)
 
 
 def _dearer(position: Position, by: Decimal) -> Position:
