@@ -1,7 +1,8 @@
 """The demo: the code of a scan over answers that were recorded, so that it needs no node, no key and no network.
 
-`chain.json` holds what real Aave V3.6 contracts, and our double of a Compound V3 market, answered on a local chain; `book.toml` adds
-a short on a venue that nobody reads. `python -m tests.localchain demo` records it anew.
+`chain.json` holds what real Aave V3.6 contracts, and our doubles of a Compound V3 market, of GMX V2 and of Hyperliquid, answered on a local
+chain: two loans, and two shorts that hedge their collateral with the borrowed dollars as margin. `python -m tests.localchain demo` records
+it anew.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from defi_risk.gathering import Gathered
     from defi_risk.snapshot import Snapshot
 
-NOTE: Final = "recorded on a local chain: Aave V3.6 as deployed from its own sources, Compound V3 as a double of ours"
+NOTE: Final = (
+    "recorded on a local chain: Aave V3.6 as deployed from its own sources; Compound V3, GMX V2 and Hyperliquid as doubles of ours"
+)
 
 
 def snapshot() -> Snapshot:

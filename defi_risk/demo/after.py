@@ -1,9 +1,9 @@
 """The demo's book a week later: computed from the recorded one, never recorded, so that `explain demo demo:after` has a story to tell.
 
 - prices: ETH is up 8 %, BTC 4 %;
-- time: debts have grown at their recorded rates, and the short was paid its funding for seven days;
-- a transfer: 5,000 of the idle USDC went from the wallet to the short's margin;
-- parameters: Aave's liquidation threshold of WETH went from 0.83 to 0.80, the short's maintenance rate from 0.02 to 0.025.
+- time: debts have grown at their recorded rates, and the shorts have earned or paid their funding and borrowing for seven days;
+- a transfer: 5,000 of the idle USDC went from the wallet to the margin of the short on Hyperliquid;
+- parameters: Aave's liquidation threshold of WETH went from 0.83 to 0.80, Hyperliquid's maintenance rate of ETH from 0.02 to 0.025.
 
 No venue has judged this book: its accounts hold no native numbers, and the model's own verdict is the only one.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from defi_risk.explain.accrual import funding, growth
 from defi_risk.ids import Factor
-from defi_risk.model import Account, Anchor, Leg, Position, Price, Role, SourceReport
+from defi_risk.model import Account, Anchor, Leg, Position, Price, Role, SourceReport, Tier
 from defi_risk.snapshot.venue import rfc3339
 from defi_risk.units import EXACT, Quantity
 
@@ -32,7 +32,7 @@ BLOCK_SECONDS: Final = 12
 MOVES: Final = {Factor("ETH"): Decimal("1.08"), Factor("BTC"): Decimal("1.04")}
 SENT: Final = Decimal(5000)
 THRESHOLD: Final = Decimal("0.80")
-MAINTENANCE: Final = Decimal("0.025")
+DEARER: Final = Decimal("1.25")
 NOTE: Final = "computed from the recorded demo: a week of prices, interest, one transfer and new thresholds"
 _USDC: Final = Factor("USDC")
 
@@ -61,11 +61,16 @@ def week_later(accounts: Iterable[Account]) -> tuple[Account, ...]:
 
 
 def _account(account: Account) -> Account:
-    received = sum(funding(leg.position, SECONDS) for leg in account.legs if leg.position)
-    legs = [_margin(leg, received) if leg.role is Role.MARGIN else _later(leg) for leg in account.legs]
+    legs = [_later(leg) for leg in account.legs]
     if account.venue == "Wallet":
         legs = [_plus(leg, -SENT) if leg.factor == _USDC else leg for leg in legs]
-    if account.venue == "Aave V3":
+    elif account.venue == "Hyperliquid":
+        received = sum(funding(leg.position, SECONDS) for leg in account.legs if leg.position)
+        more = EXACT.add(Decimal(repr(received)), SENT)
+        legs = [_plus(leg, more) if leg.role is Role.MARGIN else _dearer(leg) for leg in legs]
+    elif account.venue == "GMX V2":
+        legs = [_unsettled(leg, before) for leg, before in zip(legs, account.legs, strict=True)]
+    elif account.venue == "Aave V3":
         legs = [replace(leg, weight=THRESHOLD) if leg.asset.symbol == "WETH" and leg.role is Role.COLLATERAL else leg for leg in legs]
     return replace(account, legs=tuple(legs), exact=None, native={}, self_check=None, liquidatable=None)
 
@@ -78,9 +83,20 @@ def _later(leg: Leg) -> Leg:
     return replace(leg, amount=Quantity(leg.amount.raw + round(leg.amount.raw * grown), leg.amount.decimals), price=_moved(leg))
 
 
-def _margin(leg: Leg, received: float) -> Leg:
-    """Margin with the funding and, in dollars, what was sent to it."""
-    return _plus(leg, EXACT.add(Decimal(repr(received)), SENT)) if leg.factor == _USDC else leg
+def _dearer(leg: Leg) -> Leg:
+    """A position with higher maintenance rates."""
+    if leg.position is None:
+        return leg
+    tiers = (Tier(tier.floor, EXACT.multiply(tier.rate, DEARER), EXACT.multiply(tier.deduction, DEARER)) for tier in leg.position.tiers)
+    return replace(leg, position=replace(leg.position, tiers=tuple(tiers)))
+
+
+def _unsettled(leg: Leg, before: Leg) -> Leg:
+    """A position with the funding and borrowing of a week, which its venue settles when it is closed."""
+    if leg.position is None or before.position is None:
+        return leg
+    more = EXACT.add(leg.position.accrued_funding, Decimal(repr(funding(before.position, SECONDS))))
+    return replace(leg, position=replace(leg.position, accrued_funding=more))
 
 
 def _plus(leg: Leg, amount: Decimal) -> Leg:
@@ -94,8 +110,10 @@ def _moved(leg: Leg) -> Price | None:
 
 
 def _position(position: Position, move: Decimal) -> Position:
-    tiers = tuple(replace(tier, rate=MAINTENANCE) for tier in position.tiers)
-    return replace(position, mark=EXACT.multiply(position.mark, move), tiers=tiers)
+    mark = EXACT.multiply(position.mark, move)
+    before = position.unrealized_pnl or Decimal(0)
+    gained = EXACT.multiply(position.size, EXACT.subtract(mark, position.mark))
+    return replace(position, mark=mark, unrealized_pnl=EXACT.add(before, gained))
 
 
 def _report(report: SourceReport) -> SourceReport:

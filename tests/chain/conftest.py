@@ -21,6 +21,7 @@ from tests.localchain.states import AnyMarket
 Populated = Kit[AnyMarket]
 AAVE = ("aave30", "aave32", "aave36")
 COMET = ("comet_usdc", "comet_weth")
+GMX = ("gmx_usd", "gmx_tokens")
 
 
 def shared(start: Callable[[], AbstractContextManager[Kit[Any]]]) -> Any:
@@ -52,6 +53,11 @@ running_aave36, aave36 = shared(kits.aave36), fresh("running_aave36")
 running_venus, venus = shared(kits.venus), fresh("running_venus")
 running_comet_usdc, comet_usdc = shared(kits.comet_usdc), fresh("running_comet_usdc")
 running_comet_weth, comet_weth = shared(kits.comet_weth), fresh("running_comet_weth")
+running_curie, curie = shared(kits.curie), fresh("running_curie")
+running_gains, gains = shared(kits.gains), fresh("running_gains")
+running_synthetix, synthetix = shared(kits.synthetix), fresh("running_synthetix")
+running_gmx_usd, gmx_usd = shared(kits.gmx), fresh("running_gmx_usd")
+running_gmx_tokens, gmx_tokens = shared(kits.gmx_tokens), fresh("running_gmx_tokens")
 
 
 @pytest.fixture(params=AAVE)
@@ -64,6 +70,13 @@ def aave(request: pytest.FixtureRequest) -> Kit[Any]:
 @pytest.fixture(params=COMET)
 def comet(request: pytest.FixtureRequest) -> Kit[Any]:
     """Each Compound III double in turn."""
+    kit: Kit[Any] = request.getfixturevalue(request.param)
+    return kit
+
+
+@pytest.fixture(params=GMX)
+def gmx(request: pytest.FixtureRequest) -> Kit[Any]:
+    """The GMX double as it weighs balance in USD, then in tokens."""
     kit: Kit[Any] = request.getfixturevalue(request.param)
     return kit
 

@@ -30,9 +30,13 @@ def book_text(url: str, *markets: AnyMarket) -> str:
     lines = ["[book]", 'name = "truth"', "[chains.local]", "chain_id = 31337", f'rpc = ["{url}"]']
     for market in markets:
         lines += ["[[markets]]", f'adapter = "{market.adapter}"', 'chain = "local"', f'name = "{market.name}"']
-        lines += [f'{name} = "{address}"' for name, address in market.roots.items()]
+        settings: dict[str, str] = getattr(market, "settings", {})
+        lines += [f'{name} = "{value}"' for name, value in (*market.roots.items(), *settings.items())]
     tokens = {token.address: symbol for market in markets for symbol, token in market.tokens.items()}
-    lines += ["[factors]", *(toml_line(address, symbol) for address, symbol in tokens.items())]
+    for market in markets:
+        listed: dict[str, str] = getattr(market, "listed", {})
+        tokens |= {f"eip155:31337/{name}": symbol for name, symbol in listed.items()}
+    lines += ["[factors]", *(toml_line(key, symbol) for key, symbol in tokens.items())]
     return "\n".join(lines) + "\n" + ETHER
 
 

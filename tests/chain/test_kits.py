@@ -324,8 +324,9 @@ def test_the_devnet_book_names_what_stands_there(devnet: Devnet) -> None:
     text = book_text(devnet.anvil.url, devnet.wallets, devnet.markets, devnet.assets, devnet.venus.vai.address)
     book = tomllib.loads(text)
     assert book["book"]["wallets"] == [wallet.address for wallet in devnet.wallets]
-    assert len(book["book"]["wallets"]) == 6
+    assert len(book["book"]["wallets"]) == 8
     roots = {"aave_v3": "pool_addresses_provider", "compound_v2": "comptroller", "compound_v3": "comet"}
+    roots["synthetix_perps_v2"] = "market_manager"
     for market in book["markets"]:
         assert code_size(devnet.anvil, market[roots[market["adapter"]]]) > 1_000
     for asset in book["factors"]:
@@ -335,11 +336,22 @@ def test_the_devnet_book_names_what_stands_there(devnet: Devnet) -> None:
 
 def test_every_devnet_wallet_has_a_debt(devnet: Devnet) -> None:
     who = {wallet.label: wallet.address for wallet in devnet.wallets}
-    assert all(devnet.aave.account(who[name]).debt for name in ("alice", "bob", "carol", "frank"))
+    assert all(devnet.aave.account(who[name]).debt for name in ("alice", "bob", "carol", "frank", "grace", "heidi"))
     assert all(devnet.comet_usdc.owed(who[name]) for name in ("carol", "dave"))
     assert devnet.comet_weth.owed(who["dave"])
     assert devnet.venus.position(who["erin"], "COIN").borrowed
     assert devnet.venus.owed_vai(who["erin"])
+
+
+def test_two_devnet_wallets_post_their_loans_as_margin(devnet: Devnet) -> None:
+    """Short and long by ten ether at the feed that Aave reads, and no book of a trade leans to one side."""
+    who, rate = {wallet.label: wallet.address for wallet in devnet.wallets}, devnet.aave.price("WETH") * 10**10
+    assert devnet.perps.rate("sETH") == rate
+    for name, ether, size in (("grace", 4, -10), ("heidi", 2, 10)):
+        position = devnet.perps.position(who[name], "sETHPERP")
+        assert (position.margin, position.size, position.last_price) == (ether * rate, size * 10**18, rate)
+    assert devnet.perps.coin.balance(who["grace"]) == 0
+    assert devnet.perps.coin.balance(who["heidi"]) == 3 * rate
 
 
 def test_the_devnet_command_ends_cleanly(tmp_path: Path) -> None:

@@ -33,12 +33,12 @@ def test_the_demo_tells_a_whole_story_without_network() -> None:
     ended = run("explain", "demo", "demo:after", env={"COLUMNS": "140"})
     assert (ended.code, ended.err) == (0, "")
     first, second, *lines = ended.out.splitlines()
-    assert first.startswith("unified health 1.31 → 1.27 (price -0.10, carry +0.00, flow +0.07, parameters -0.01)")
+    assert first.startswith("unified health 1.33 → 1.28 (price -0.06, carry +0.01, flow +0.01, parameters -0.00)")
     assert second.startswith("demo (")
     assert "→ demo:after (" in second
     rows = {line.split("  ")[1].strip(): line for line in lines if "$" in line}
-    assert rows["perp-short"].split()[-6:] == ["$22,560", "$21,447", "-$5,890", "+$151.20", "+$5,000", "-$374.40"]
-    assert "price: ETH +8.0 %" in ended.out
+    assert rows["Hyperliquid"].split()[-6:] == ["$11,400", "$13,853", "-$2,454", "+$63.00", "+$5,000", "-$156.00"]
+    assert rows["GMX V2 · double · isolated"].split()[-6:] == ["$11,792", "$10,569", "-$1,440", "+$217.14", "-", "-"]
     assert "no effect: collateral of USDC 8,000.00 → 3,000.00" in ended.out
 
 
@@ -46,14 +46,16 @@ def test_the_demo_after_a_week_is_what_its_module_says() -> None:
     found = demo.gathered()
     before = judge(found).snapshot
     later = after.snapshot(found, before)
-    loans = {account.venue: account for account in later.accounts}
-    [weth] = [leg for leg in loans["Aave V3"].legs if leg.role == "collateral"]
+    accounts = {account.venue: account for account in later.accounts}
+    [weth] = [leg for leg in accounts["Aave V3"].legs if leg.role == "collateral"]
     assert (weth.weight, weth.price_usd, weth.amount) == (0.8, 3240.0, "10")
-    short = loans["perp-short"]
-    assert (short.legs[0].amount, short.legs[1].size) == ("29151.2", "-24")
-    assert short.legs[1].terms is not None
-    assert short.legs[1].terms.tiers[0][1] == 0.025
-    assert [leg.amount for leg in loans["Wallet"].legs] == ["3000"]
+    margin, short = accounts["Hyperliquid"].legs
+    assert (margin.amount, short.size, short.unrealized_pnl_usd) == ("17063", "-10", -2400.0)
+    assert short.terms is not None
+    assert short.terms.tiers[0][1] == 0.025
+    [closing] = [leg for leg in accounts["GMX V2"].legs if leg.role == "position"]
+    assert closing.accrued_funding_usd == pytest.approx(36_000 * (0.00028919330289 * 21 - 0.00216 * 7 / 365), abs=0.01)
+    assert [leg.amount for leg in accounts["Wallet"].legs] == ["3000"]
     assert all(not account.native and account.self_check is None for account in later.accounts)
     assert later.taken_at[:10] > before.taken_at[:10]
     assert later.sources[0].block_hash is None

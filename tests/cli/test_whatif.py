@@ -44,13 +44,12 @@ def by_id(accounts: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_demo_with_its_funding_left_in() -> None:
-    ended = run("whatif", "demo", "--sweep", "perp-short=30", env={"COLUMNS": "160"})
+    ended = run("whatif", "demo", "--sweep", "Hyperliquid=30", env={"COLUMNS": "160"})
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.startswith("unified health  1.31 → 1.32\ncorridor        -51.8 % … +30.7 % → -51.8 % … +31.6 %\n")
-    rows = [line.split() for line in ended.out.splitlines() if "manual:perp-short" in line]
-    assert rows == [
-        ["before", "manual:perp-short", "$24,000", "16.7", "$22,560", "-", "+30.7", "%"],
-        ["after", "manual:perp-short", "$24,648", "17.1", "$23,208", "-", "+31.6", "%"],
+    rows = [line.split() for line in ended.out.splitlines() if "/hyperliquid/" in line]
+    assert [[row[0], *row[2:]] for row in rows] == [
+        ["before", "$12,000", "20.0", "$11,400", "-", "+37.3", "%"],
+        ["after", "$12,270", "20.4", "$11,670", "-", "+38.1", "%"],
     ]
 
 
@@ -129,10 +128,10 @@ def test_an_unknown_account_is_no_zero(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "form"), [("whatif.json", "json"), ("whatif.txt", "table"), ("whatif", "table")])
 def test_files(tmp_path: Path, name: str, form: str) -> None:
-    ended = run("whatif", "demo", "--grid", "perp-short", "-o", str(tmp_path / name))
+    ended = run("whatif", "demo", "--grid", "Hyperliquid", "-o", str(tmp_path / name))
     assert (ended.code, ended.out) == (0, "")
     content = (tmp_path / name).read_text("utf-8")
-    assert content == run("whatif", "demo", "--grid", "perp-short", "--format", form).out
+    assert content == run("whatif", "demo", "--grid", "Hyperliquid", "--format", form).out
 
 
 ONE = "ask for one change at a time - one of --isolate ACCOUNT, --merge ACCOUNT --merge ACCOUNT, --sweep ACCOUNT=30, --grid ACCOUNT"
@@ -142,28 +141,28 @@ ONE = "ask for one change at a time - one of --isolate ACCOUNT, --merge ACCOUNT 
     ("options", "said"),
     [
         ([], ONE),
-        (["--isolate", "perp-short", "--grid", "perp-short"], ONE),
+        (["--isolate", "Hyperliquid", "--grid", "Hyperliquid"], ONE),
         (["--isolate", ""], ONE),
-        (["--isolate", "perp-shorts"], "unknown account 'perp-shorts' - did you mean 'perp-short'?"),
-        (["--isolate", "perp-short=30"], "unknown account 'perp-short=30'"),
-        (["--merge", "perp-short"], "cannot share margin - name two or more derivatives accounts of one owner at one venue"),
-        (["--merge", "perp-short", "--merge", "nobody"], "unknown account 'nobody'"),
-        (["--sweep", "perp-short"], "--sweep 'perp-short' is not ACCOUNT=DAYS - --sweep perp-short=30"),
+        (["--isolate", "Hyperliquids"], "unknown account 'Hyperliquids' - did you mean 'Hyperliquid'?"),
+        (["--isolate", "Hyperliquid=30"], "unknown account 'Hyperliquid=30'"),
+        (["--merge", "Hyperliquid"], "cannot share margin - name two or more derivatives accounts of one owner at one venue"),
+        (["--merge", "Hyperliquid", "--merge", "nobody"], "unknown account 'nobody'"),
+        (["--sweep", "Hyperliquid"], "--sweep 'Hyperliquid' is not ACCOUNT=DAYS - --sweep Hyperliquid=30"),
         (["--sweep", "=30"], "--sweep '=30' is not ACCOUNT=DAYS"),
-        (["--sweep", "perp-short=-1"], "--sweep 'perp-short=-1' is not ACCOUNT=DAYS"),
-        (["--sweep", "perp-short=1e9"], "--sweep 'perp-short=1e9' is not ACCOUNT=DAYS"),
-        (["--sweep", "perp-short=nan"], "--sweep 'perp-short=nan' is not ACCOUNT=DAYS"),
-        (["--sweep", "perp-short=999999"], "--sweep 'perp-short=999999' is not ACCOUNT=DAYS"),
-        (["--grid", "perp-short=15"], "--grid 'perp-short=15' is not ACCOUNT=RANGE - --grid perp-short=15%"),
-        (["--grid", "perp-short=-15%"], "--grid 'perp-short=-15%' is not ACCOUNT=RANGE"),
+        (["--sweep", "Hyperliquid=-1"], "--sweep 'Hyperliquid=-1' is not ACCOUNT=DAYS"),
+        (["--sweep", "Hyperliquid=1e9"], "--sweep 'Hyperliquid=1e9' is not ACCOUNT=DAYS"),
+        (["--sweep", "Hyperliquid=nan"], "--sweep 'Hyperliquid=nan' is not ACCOUNT=DAYS"),
+        (["--sweep", "Hyperliquid=999999"], "--sweep 'Hyperliquid=999999' is not ACCOUNT=DAYS"),
+        (["--grid", "Hyperliquid=15"], "--grid 'Hyperliquid=15' is not ACCOUNT=RANGE - --grid Hyperliquid=15%"),
+        (["--grid", "Hyperliquid=-15%"], "--grid 'Hyperliquid=-15%' is not ACCOUNT=RANGE"),
         (["--grid", "=15%"], "--grid '=15%' is not ACCOUNT=RANGE"),
-        (["--grid", "perp-short=0%"], "a price range of 0.0 cannot be - price times volatility from 0 to 0.5"),
-        (["--grid", "perp-short=51%"], "a price range of 0.51 cannot be"),
+        (["--grid", "Hyperliquid=0%"], "a price range of 0.0 cannot be - price times volatility from 0 to 0.5"),
+        (["--grid", "Hyperliquid=51%"], "a price range of 0.51 cannot be"),
         (["--grid", "nobody"], "unknown account 'nobody'"),
-        (["--grid", "perp-short", "--format", "csv"], "'csv' is not one of 'table', 'json'"),
-        (["--grid", "perp-short", "-o", "grid.csv"], "-o 'grid.csv' is neither a text nor a JSON file"),
-        (["--grid", "perp-short", "-o", "no/such/grid.json"], "cannot write 'no/such/grid.json'"),
-        (["--grid", "perp-short", "another"], "'demo' is a book of its own"),
+        (["--grid", "Hyperliquid", "--format", "csv"], "'csv' is not one of 'table', 'json'"),
+        (["--grid", "Hyperliquid", "-o", "grid.csv"], "-o 'grid.csv' is neither a text nor a JSON file"),
+        (["--grid", "Hyperliquid", "-o", "no/such/grid.json"], "cannot write 'no/such/grid.json'"),
+        (["--grid", "Hyperliquid", "another"], "'demo' is a book of its own"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(options: list[str], said: str) -> None:

@@ -58,6 +58,7 @@ class Anvil:
         port: int | None = None,
         timestamp: int | None = GENESIS_TIME,
         number: int = GENESIS_BLOCK,
+        chain_id: int = CHAIN_ID,
         arguments: tuple[str, ...] = (),
     ) -> None:
         """Start a chain of its own from `timestamp` (None: by the clock of this machine, from now on) and block `number`, with
@@ -65,7 +66,7 @@ class Anvil:
         """
         since = () if timestamp is None else ("--timestamp", str(timestamp))
         genesis = () if "--fork-url" in arguments else (*since, "--number", str(number))
-        self._process, self.port = _start(port, (*genesis, *arguments))
+        self._process, self.port = _start(port, ("--chain-id", str(chain_id), *genesis, *arguments))
         atexit.register(self.stop)
         self.rpc = Rpc(HOST, self.port)
         if timestamp is not None:
@@ -211,7 +212,7 @@ def _start(port: int | None, arguments: tuple[str, ...]) -> tuple[_Process, int]
 
 def _launch(port: int, sign: str, arguments: tuple[str, ...]) -> _Process:
     """`sign` is the one web origin that the node lets in: no page can use it, and its answers can be told from another node's."""
-    options = ("--host", HOST, "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent", "--auto-impersonate", "--allow-origin", sign)
+    options = ("--host", HOST, "--port", str(port), "--silent", "--auto-impersonate", "--allow-origin", sign)
     prices = ("--gas-price", "0", "--block-base-fee-per-gas", "0")
     node = (str(ensure().anvil), *options, *prices, *arguments)
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process

@@ -19,10 +19,13 @@ from tests.localchain.assets import Assets
 from tests.localchain.comet.deployment import deploy_comet_usdc, deploy_comet_weth
 from tests.localchain.comet.market import CometMarket
 from tests.localchain.devnet_book import book_text
+from tests.localchain.joint import hedge, listed, perps_beside, stack
 from tests.localchain.multicall import put_multicall3
 from tests.localchain.people import Case, person
 from tests.localchain.process import SetupError, say
 from tests.localchain.states import AnyMarket
+from tests.localchain.synthetix.deployment import COIN
+from tests.localchain.synthetix.market import SynthetixMarket
 from tests.localchain.venus.deployment import deploy_venus
 from tests.localchain.venus.market import VenusMarket
 
@@ -41,26 +44,29 @@ class Devnet:
     comet_usdc: CometMarket
     comet_weth: CometMarket
     venus: VenusMarket
+    perps: SynthetixMarket
     multicall3: str
     wallets: tuple[Case, ...]
 
     @property
     def markets(self) -> tuple[AnyMarket, ...]:
         """All markets."""
-        return (self.aave, self.comet_usdc, self.comet_weth, self.venus)
+        return (self.aave, self.comet_usdc, self.comet_weth, self.venus, self.perps)
 
 
 def build(anvil: Anvil) -> Devnet:
     """Deploy the markets on shared tokens and let the wallets act. The wallets are the node's own accounts, whose keys it knows."""
     assets = Assets(anvil)
     accounts = [to_checksum_address(address) for address in anvil.rpc("eth_accounts")]
+    aave = deploy_aave36(anvil, assets, listed(anvil, assets))
     devnet = Devnet(
         anvil=anvil,
         assets=assets,
-        aave=deploy_aave36(anvil, assets),
+        aave=aave,
         comet_usdc=deploy_comet_usdc(anvil, assets),
         comet_weth=deploy_comet_weth(anvil, assets),
         venus=deploy_venus(anvil, assets),
+        perps=perps_beside(aave, assets),
         multicall3=put_multicall3(anvil),
         wallets=tuple(Case(name, address) for name, address in zip(STORIES, accounts, strict=False)),
     )
@@ -77,6 +83,7 @@ def _lend(devnet: Devnet) -> None:
     for symbol, amount in {"WETH": 5_000, "wstETH": 2_000, "WBTC": 200, "USDC": 20_000_000, "DAI": 10_000_000}.items():
         devnet.aave.supply(lender, symbol, amount)
         devnet.venus.supply(lender, symbol, amount)
+    devnet.aave.supply(lender, COIN, 5_000_000)
     devnet.venus.supply(lender, "COIN", 2_000)
     devnet.comet_usdc.supply(lender, "USDC", 10_000_000)
     devnet.comet_weth.supply(lender, "WETH", 4_000)
@@ -132,6 +139,16 @@ def _frank(devnet: Devnet, who: str) -> None:
     devnet.venus.borrow(who, "USDC", 29_500)
 
 
+def _grace(devnet: Devnet, who: str) -> None:
+    """A hedge in two venues: the loan against ether is the margin of a short. It hurts when ether rises."""
+    hedge(devnet.aave, devnet.perps, who)
+
+
+def _heidi(devnet: Devnet, who: str) -> None:
+    """The same way twice: part of the loan against ether is the margin of a long, the rest lies idle."""
+    stack(devnet.aave, devnet.perps, who)
+
+
 STORIES: Final[dict[str, Callable[[Devnet, str], None]]] = {
     "alice": _alice,
     "bob": _bob,
@@ -139,6 +156,8 @@ STORIES: Final[dict[str, Callable[[Devnet, str], None]]] = {
     "dave": _dave,
     "erin": _erin,
     "frank": _frank,
+    "grace": _grace,
+    "heidi": _heidi,
 }
 
 
@@ -165,7 +184,8 @@ def run(*, port: int, folder: Path) -> int:
         book = folder / "book.toml"
         book.write_text(book_text(devnet.anvil.url, devnet.wallets, devnet.markets, devnet.assets, devnet.venus.vai.address))
         print(table(devnet), flush=True)
-        say(f"\ndevnet: {anvil.url}, ready after {time.monotonic() - started:.1f} s; the compound_v3 markets are doubles")
+        say(f"\ndevnet: {anvil.url}, ready after {time.monotonic() - started:.1f} s")
+        say("devnet: doubles are the compound_v3 markets, and the rates and the coin of the perps")
         say(f"devnet: try   defi-risk scan --book {book}\ndevnet: Ctrl-C ends it")
         while not stop.wait(LOOK_SECONDS):
             if not anvil.running():

@@ -26,14 +26,14 @@ from tests.localchain.tokens import Token
 LIBRARIES: Final = ("BorrowLogic", "SupplyLogic", "LiquidationLogic", "PoolLogic", "FlashLoanLogic", "ConfiguratorLogic")
 
 
-def deploy_aave36(anvil: Anvil, assets: Assets | None = None) -> AaveMarket:
+def deploy_aave36(anvil: Anvil, assets: Assets | None = None, listings: tuple[Listing, ...] = LISTINGS) -> AaveMarket:
     """Deploy the market, on tokens that stand already where given."""
     provider = deploy_provider(anvil, aave36, "Local Aave 3.6")
     strategy = deploy(anvil, aave36("DefaultReserveInterestRateStrategyV2"), provider.address)
     libraries = deploy_libraries(anvil, aave36, LIBRARIES)
     pool = deploy(anvil, aave36("PoolInstance"), provider.address, strategy.address, libraries=libraries)
     configurator = deploy(anvil, aave36("PoolConfiguratorInstance"), libraries=libraries)
-    market = found(provider, pool, configurator, aave36, LISTINGS, assets or Assets(anvil))
+    market = found(provider, pool, configurator, aave36, listings, assets or Assets(anvil))
     supply = market.deploy(TOKENS[0], market.pool.address, NOBODY, TREASURY)
     debt = market.deploy(TOKENS[1], market.pool.address, NOBODY)
 

@@ -1,0 +1,1 @@
+"""gTrade (Gains Network): the double of its diamond, with traders."""
