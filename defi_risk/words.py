@@ -153,7 +153,7 @@ class Names:
         venue, market = shown(account.venue, 24), shown(account.market, 32)
         parts = [venue] if account.market.lower() in ("", "manual", account.venue.lower()) else [venue, market]
         if account.mode not in ("", "cross"):
-            parts.append(shown(account.mode, 24))
+            parts.append(shown(account.mode.removeprefix("isolated "), 24))  # what is isolated says enough
         if self._many_chains and account.chain:
             parts.append(shown(account.chain, 16))
         if self._many_owners and account.chain:

@@ -294,13 +294,26 @@ def test_borrowing_is_dearer_above_the_kink_and_free_for_the_smaller_side_where_
 # the account
 
 
+def test_margin_comes_in_through_the_order_vault_and_leaves_from_the_market() -> None:
+    world = World(positions=[plain_position()])
+    [account] = read(world).accounts
+    assert account.custody == ()
+    vault = "0x" + "5a" * 20
+    [account] = read(world, order_vault=vault).accounts
+    assert [(row.asset, row.holder.lower()) for row in account.custody] == [
+        (f"eip155:42161/erc20:{SHORT}", vault),
+        (f"eip155:42161/erc20:{SHORT}", MARKET.lower()),
+    ]
+
+
 def test_a_position_is_an_account_of_its_own() -> None:
     world = World(positions=[plain_position(), plain_position(collateral=LONG, amount=2 * WAD, is_long=False)])
     first, second = read(world).accounts
     assert first.id == f"eip155:42161/gmx_v2:{world.market()['data_store']}/{OWNER.address}/{MARKET}/{SHORT}/long"
     assert second.id.endswith(f"/{MARKET}/{LONG}/short")
+    assert [account.mode.rpartition(" ")[2] for account in (first, second)] == ["long", "short"]
     for account in (first, second):
-        assert (account.side, account.mode, account.strict, account.blocked) == (Side.DERIVATIVES, "isolated", True, "")
+        assert (account.side, account.mode.split()[0], account.strict, account.blocked) == (Side.DERIVATIVES, "isolated", True, "")
         assert account.liquidatable is False
         normal, exact = in_floats(account, {}), account.exact
         assert isinstance(exact, GmxExact)

@@ -118,7 +118,7 @@ HOLDERS: Final[dict[str, Callable[[Town], str]]] = {
 @pytest.mark.parametrize("venue", HOLDERS)
 def test_the_way_of_a_loan_through_another_wallet_into_margin(town: Town, venue: str, tmp_path: Path) -> None:
     hashes = [borrow(town, OWNER, 12_000, venue), town.send(OWNER, SECOND, 11_000), town.deposit(SECOND, 9_000)]
-    blocks = [town.anvil.block(int(town.anvil.rpc("eth_getTransactionByHash", each)["blockNumber"], 16)).number for each in hashes]
+    blocks = [town.anvil.block(int(town.anvil.rpc("eth_getTransactionReceipt", each)["blockNumber"], 16)).number for each in hashes]
     town.perps.open(SECOND, "vETH", -3)
     before = town.anvil.block()
     snapshot = town.scanned(tmp_path)

@@ -38,7 +38,7 @@ def test_the_demo_tells_a_whole_story_without_network() -> None:
     assert "→ demo:after (" in second
     rows = {line.split("  ")[1].strip(): line for line in lines if "$" in line}
     assert rows["Hyperliquid"].split()[-6:] == ["$11,400", "$13,853", "-$2,454", "+$63.00", "+$5,000", "-$156.00"]
-    assert rows["GMX V2 · double · isolated"].split()[-6:] == ["$11,792", "$10,569", "-$1,440", "+$217.14", "-", "-"]
+    assert rows["GMX V2 · double · WBTC short"].split()[-6:] == ["$11,792", "$10,569", "-$1,440", "+$217.14", "-", "-"]
     assert "no effect: collateral of USDC 8,000.00 → 3,000.00" in ended.out
 
 

@@ -145,5 +145,11 @@ def test_names_are_as_short_as_the_book_allows() -> None:
         "Aave V3 · main · 0xaaaa…aaaa · 0xbbbb…bbbb/long",  # two of one owner in one market too
         "Aave V3 · main · 0xaaaa…aaaa · 0xbbbb…bbbb/short",
     ]
+    modes = [replace(one, mode=mode) for mode in ("isolated", "isolated WBTC short", "portfolio")]
+    assert [Names([account]).of(account) for account in modes] == [
+        "Aave V3 · main · isolated",
+        "Aave V3 · main · WBTC short",
+        "Aave V3 · main · portfolio",
+    ]
     assert Names(several).by_id("manual:c") == "0x2222…2222 · Spark · main · base"
     assert Names(several).by_id("eip155:1/gone") == "eip155:1/gone"

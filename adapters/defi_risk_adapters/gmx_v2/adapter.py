@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from defi_risk.errors import AdapterError, BadAnswer, OutOfRange, Unsupported
 from defi_risk.ids import AccountId, Address, parse_address
-from defi_risk.model import Account, LiquidationRule, Owner, SelfCheck, Side, SourceReport
+from defi_risk.model import Account, Custody, LiquidationRule, Owner, SelfCheck, Side, SourceReport
 from defi_risk.spi import Ask, Context, Found, Market, Reading, Steps, together
 from defi_risk.text import shown
 from defi_risk_adapters.gmx_v2 import accrual, reader
@@ -67,7 +67,14 @@ class _Here:
             mode="isolated",
             rule=LiquidationRule(kind="close"),
             source=self.market.chain.name,
+            custody=self._custody(position),
         )
+
+    def _custody(self, position: Position) -> tuple[Custody, ...]:
+        """Margin comes in through the order vault, where the market names it, and leaves from the market's own token contract."""
+        vault = self.market.get("order_vault")
+        holders = (parse_address(vault), position.market) if vault else ()
+        return tuple(Custody(asset=self.at.token_id(position.collateral), holder=holder) for holder in holders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +102,7 @@ class GmxV2:
     api: ClassVar[int] = 1
     venue: ClassVar[str] = "GMX V2"
     roots: ClassVar[tuple[str, ...]] = ("data_store", "reader")
-    settings: ClassVar[tuple[str, ...]] = ("prices", "referral_storage")
+    settings: ClassVar[tuple[str, ...]] = ("prices", "referral_storage", "order_vault")
     side: ClassVar[Side] = Side.DERIVATIVES
 
     def read(self, owner: Owner, market: Market, at: Context) -> Reading:
@@ -215,6 +222,7 @@ def _account(here: _Here, told: _Told, place: _Place, found: Quotes, spared: Dis
     native, said = exact.native(), reader.said(position, told.view)
     return replace(
         here.account(position),
+        mode=f"isolated {exact.index.symbol} {'long' if position.is_long else 'short'}",
         legs=legs(exact, rates, found, place.claimable, here.at),
         exact=exact,
         native=native,
