@@ -140,7 +140,7 @@ class Position:
     `size` is signed, in base units (inverse: in USD of notional); `entry` and `mark` in the quote coin for one base unit. Profit is
     `unrealized_pnl` in the quote coin (inverse: in the coin of the factor), or follows from entry and mark where that is None.
     Rates are fractions; `funding_8h` positive means that longs pay shorts, `borrow_apr` is what either side pays a year, and both are
-    of the notional at the mark.
+    of the notional at the mark. `funding_apart`: what it receives is claimed, and never margin; what it pays is taken from the margin.
 
     In the coin that the contract settles in: `accrued_funding` is what has run up since the last settlement and is not in the margin
     yet, received (negative: to be paid), `accrued_fees` what is owed beside it (borrowing fees, interest). Both are part of equity and
@@ -161,6 +161,7 @@ class Position:
     close_fee: Decimal = Decimal(0)
     liquidation_fee: Decimal = Decimal(0)
     funding_8h: Decimal | None = None
+    funding_apart: bool = False
     borrow_apr: Decimal | None = None
     unrealized_pnl: Decimal | None = None
     accrued_funding: Decimal = Decimal(0)

@@ -10,7 +10,7 @@ No venue has judged this book: its accounts hold no native numbers, and the mode
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -69,7 +69,7 @@ def _account(account: Account) -> Account:
         more = EXACT.add(Decimal(repr(received)), SENT)
         legs = [_plus(leg, more) if leg.role is Role.MARGIN else _dearer(leg) for leg in legs]
     elif account.venue == "GMX V2":
-        legs = [_unsettled(leg, before) for leg, before in zip(legs, account.legs, strict=True)]
+        legs = _unsettled(legs, account.legs)
     elif account.venue == "Aave V3":
         legs = [replace(leg, weight=THRESHOLD) if leg.asset.symbol == "WETH" and leg.role is Role.COLLATERAL else leg for leg in legs]
     return replace(account, legs=tuple(legs), exact=None, native={}, self_check=None, liquidatable=None)
@@ -91,12 +91,13 @@ def _dearer(leg: Leg) -> Leg:
     return replace(leg, position=replace(leg.position, tiers=tuple(tiers)))
 
 
-def _unsettled(leg: Leg, before: Leg) -> Leg:
-    """A position with the funding and borrowing of a week, which its venue settles when it is closed."""
-    if leg.position is None or before.position is None:
-        return leg
-    more = EXACT.add(leg.position.accrued_funding, Decimal(repr(funding(before.position, SECONDS))))
-    return replace(leg, position=replace(leg.position, accrued_funding=more))
+def _unsettled(legs: Sequence[Leg], before: Iterable[Leg]) -> list[Leg]:
+    """A week's borrowing, which is settled on closing, and its funding, which can be claimed apart from the margin."""
+    [position] = [leg.position for leg in before if leg.position]
+    owed = EXACT.subtract(position.accrued_fees, Decimal(repr(funding(position, SECONDS))))
+    received = funding(replace(position, funding_apart=False, borrow_apr=None), SECONDS)
+    later = [replace(leg, position=replace(leg.position, accrued_fees=owed)) if leg.position else leg for leg in legs]
+    return [leg if leg.enabled else _plus(leg, Decimal(repr(received))) for leg in later]
 
 
 def _plus(leg: Leg, amount: Decimal) -> Leg:

@@ -40,11 +40,15 @@ def interest(earlier: Leg, later: Leg, seconds: float, settled: float = 0.0) -> 
 
 
 def funding(earlier: Position, seconds: float) -> float:
-    """What the position received (paid: below zero) in the coin that it settles in, funding and borrowing together."""
+    """What the position received (paid: below zero) in the coin that it settles in, funding and borrowing together; funding that is
+    claimed apart from the margin is left out.
+    """
     if seconds <= 0:
         return 0.0
     size, mark = float(earlier.size), float(earlier.mark)
     notional = size * mark if earlier.contract is Contract.LINEAR else size / mark
     paid = notional * float(earlier.funding_8h or 0) * seconds / FUNDING_SECONDS
+    if earlier.funding_apart:
+        paid = max(paid, 0.0)
     paid += abs(notional) * float(earlier.borrow_apr or 0) * seconds / SECONDS_PER_YEAR
     return -paid if isfinite(paid) else 0.0

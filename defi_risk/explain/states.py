@@ -162,7 +162,7 @@ def _lean(leg: model.Leg) -> model.Leg:
 
 
 def _lean_position(position: model.Position) -> model.Position:
-    return replace(position, initial_rate=NONE, liquidation_fee=NONE, funding_8h=None, borrow_apr=None)
+    return replace(position, initial_rate=NONE, liquidation_fee=NONE, funding_8h=None, funding_apart=False, borrow_apr=None)
 
 
 def _bare(price: model.Price | None) -> model.Price | None:

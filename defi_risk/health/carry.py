@@ -100,7 +100,9 @@ class _Term(NamedTuple):
 def _part(one: Assessed, holding: Holding[float]) -> _Term | None:
     """What a holding adds to the surplus over time; None where that does not change."""
     if holding.leg.role is Role.POSITION:
-        earned = _funding(holding) - _borrowing(holding)
+        funding = _funding(holding)
+        apart = holding.leg.position is not None and holding.leg.position.funding_apart
+        earned = (min(funding, 0.0) if apart else funding) - _borrowing(holding)
         return _Term(0.0, 0.0, earned) if earned else None
     rate = _rate(holding) / DAYS_A_YEAR
     owed = holding.leg.role is Role.DEBT and one.account.side is Side.LENDING

@@ -268,6 +268,7 @@ def _terms(position: model.Position, quote_usd: float) -> Terms:
         accrued_fees=_plus(float(position.accrued_fees)),
         exit_cost=_plus(float(position.exit_cost)),
         liquidation_fee=float(position.liquidation_fee),
+        funding_apart=position.funding_apart,
         borrow_apr=_number(position.borrow_apr),
     )
 

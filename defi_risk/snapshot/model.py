@@ -86,7 +86,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `mark` and `unrealized_pnl` are in the quote coin (an inverse contract's profit: in the coin of its factor), `quote_usd` is USD for
     one quote coin; `tiers` are maintenance brackets of floor, rate and deduction; `maintenance_basis` tells which notional they apply to.
     In the coin that it settles in: `accrued_funding` received and `accrued_fees` owed since the last settlement, and the `exit_cost` that
-    the venue's rule takes off. `liquidation_fee` is charged by a liquidation alone, `borrow_apr` paid a year by either side.
+    the venue's rule takes off. `liquidation_fee` is charged by a liquidation alone, `borrow_apr` paid a year by either side;
+    `funding_apart`: funding received is claimed and never margin.
     """
 
     contract: Literal["linear", "inverse"]
@@ -103,6 +104,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accrued_fees: float = 0.0
     exit_cost: float = 0.0
     liquidation_fee: Ratio = 0.0
+    funding_apart: bool = False
     borrow_apr: Ratio | None = None
 
 

@@ -139,6 +139,7 @@ def _position(leg: Leg) -> model.Position:
         initial_rate=_decimal(leg, "initial_rate", terms.initial_rate),
         close_fee=_decimal(leg, "close_fee", terms.close_fee),
         liquidation_fee=_decimal(leg, "liquidation_fee", terms.liquidation_fee),
+        funding_apart=terms.funding_apart,
         borrow_apr=_optional(leg, "borrow_apr", terms.borrow_apr),
         accrued_funding=_decimal(leg, "accrued_funding", terms.accrued_funding),
         accrued_fees=_decimal(leg, "accrued_fees", terms.accrued_fees),

@@ -33,12 +33,12 @@ def test_the_demo_tells_a_whole_story_without_network() -> None:
     ended = run("explain", "demo", "demo:after", env={"COLUMNS": "140"})
     assert (ended.code, ended.err) == (0, "")
     first, second, *lines = ended.out.splitlines()
-    assert first.startswith("unified health 1.33 → 1.28 (price -0.06, carry +0.01, flow +0.01, parameters -0.00)")
+    assert first.startswith("unified health 1.33 → 1.28 (price -0.05, carry +0.00, flow +0.00, parameters -0.00)")
     assert second.startswith("demo (")
     assert "→ demo:after (" in second
     rows = {line.split("  ")[1].strip(): line for line in lines if "$" in line}
     assert rows["Hyperliquid"].split()[-6:] == ["$11,400", "$13,853", "-$2,454", "+$63.00", "+$5,000", "-$156.00"]
-    assert rows["GMX V2 · double · WBTC short"].split()[-6:] == ["$11,792", "$10,569", "-$1,440", "+$217.14", "-", "-"]
+    assert rows["GMX V2 · double · WBTC short"].split()[-6:] == ["$11,792", "$10,350", "-$1,440", "-$1.49", "-", "-"]
     assert "no effect: collateral of USDC 8,000.00 → 3,000.00" in ended.out
 
 
@@ -53,8 +53,11 @@ def test_the_demo_after_a_week_is_what_its_module_says() -> None:
     assert (margin.amount, short.size, short.unrealized_pnl_usd) == ("17063", "-10", -2400.0)
     assert short.terms is not None
     assert short.terms.tiers[0][1] == 0.025
-    [closing] = [leg for leg in accounts["GMX V2"].legs if leg.role == "position"]
-    assert closing.accrued_funding_usd == pytest.approx(36_000 * (0.00028919330289 * 21 - 0.00216 * 7 / 365), abs=0.01)
+    earlier = next(account for account in before.accounts if account.venue == "GMX V2")
+    (_, claimed, closing), (_, earned, opened) = accounts["GMX V2"].legs, earlier.legs
+    assert not claimed.enabled
+    assert float(claimed.amount or 0) - float(earned.amount or 0) == pytest.approx(36_000 * 0.00028919330289 * 21, abs=0.01)
+    assert (closing.accrued_fees_usd or 0) - (opened.accrued_fees_usd or 0) == pytest.approx(36_000 * 0.00216 * 7 / 365, abs=0.01)
     assert [leg.amount for leg in accounts["Wallet"].legs] == ["3000"]
     assert all(not account.native and account.self_check is None for account in later.accounts)
     assert later.taken_at[:10] > before.taken_at[:10]

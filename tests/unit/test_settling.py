@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from defi_risk.explain.accrual import funding
 from defi_risk.health.account import assess
 from defi_risk.health.carry import carry_usd_per_year, time_to_liquidation
 from defi_risk.health.cascade.liquidation import liquidate
@@ -114,6 +115,21 @@ def test_either_side_pays_to_borrow_and_one_of_them_funding() -> None:
     assert (carry.funding, carry.borrow, carry.supply) == pytest.approx((30_000 * 0.0001 * 3 * YEAR, 3000, 0))
     one = assess(perp(margin(USDC, 3000), opened(position(ETH, -10, 3000), borrow_apr="0.1")), SETTINGS, {})
     assert time_to_liquidation(one) == pytest.approx((3000 - 600) / 3000 * YEAR)
+
+
+@pytest.mark.parametrize(("apart", "days"), [(False, None), (True, 2400 / 9000 * YEAR)])
+def test_funding_that_is_claimed_apart_saves_no_margin(apart: bool, days: float | None) -> None:
+    """A short receives 32,850 USD a year and pays 9,000 to borrow: only what is added to the margin keeps it alive."""
+    leg = opened(position(ETH, -10, 3000), funding_8h="0.001", borrow_apr="0.3")
+    assert leg.position is not None
+    leg = replace(leg, position=replace(leg.position, funding_apart=apart))
+    one = assess(perp(margin(USDC, 3000), leg), SETTINGS, {})
+    assert carry_usd_per_year(one).funding == pytest.approx(32_850)
+    assert time_to_liquidation(one) == (days if days is None else pytest.approx(days))
+    assert leg.position is not None
+    assert funding(leg.position, 86_400) == pytest.approx((0 if apart else 90) - 9000 / YEAR)
+    paying = replace(leg.position, size=Decimal(10))
+    assert funding(paying, 86_400) == pytest.approx(-90 - 9000 / YEAR)
 
 
 def test_a_snapshot_is_enough_to_compute_it_anew() -> None:

@@ -85,6 +85,7 @@ def _position(exact: GmxExact, rates: Rates, quote: Quoted, at: Context) -> Leg:
             initial_rate=_initial_rate(exact),
             liquidation_fee=exact_ratio(exact.state.liquidation_fee, ONE),
             funding_8h=funding,
+            funding_apart=True,
             borrow_apr=borrowing,
             accrued_fees=fees,
             exit_cost=closing,
