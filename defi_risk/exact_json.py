@@ -12,6 +12,8 @@ from defi_risk.text import check_depth
 
 MOST: Final = 400_000
 """Arrays and objects in one answer: a venue's list of all open trades has some ten thousand."""
+MOST_VALUES: Final = 2_000_000
+"""Values in one answer, each of which may become an object a hundred times as large as its text."""
 WIDTH: Final = 120
 _LONGEST_NUMBER: Final = 200
 
@@ -20,8 +22,10 @@ def parse(body: bytes, most: int | None = MOST) -> Any:
     """The value of a JSON text: `int`, `Decimal` for numbers with a fraction or an exponent, `str`, `bool`, `None`, lists and dicts.
 
     Raises `ValueError` for what is no JSON in UTF-8 and for NaN, infinities, numbers of more than 200 characters, a name that an object
-    has twice, deep nesting and more than `most` arrays and objects.
+    has twice, deep nesting and more than `most` arrays and objects (None: any number of values).
     """
+    if most is not None and body.count(b",") > MOST_VALUES:
+        raise ValueError("too many values")
     check_depth(body, most)
     try:
         return json.loads(body.decode(), parse_constant=_refuse, parse_float=_decimal, parse_int=_whole, object_pairs_hook=_object)

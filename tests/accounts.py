@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from defi_risk.health import HealthSettings
 from defi_risk.ids import AccountId, AssetId, Factor, Peg
@@ -120,6 +120,13 @@ def position(
             unrealized_pnl=None if pnl is None else number(pnl),
         ),
     )
+
+
+def opened(leg: Leg, **more: Number) -> Leg:
+    """The leg with other terms of its position, as decimals."""
+    assert leg.position is not None
+    terms: dict[str, Any] = {name: number(value) for name, value in more.items()}
+    return replace(leg, position=replace(leg.position, **terms))
 
 
 class More(TypedDict, total=False):

@@ -61,9 +61,9 @@ def priced(leg: Leg, times: Decimal) -> Leg:
 
 
 def sized(leg: Leg, times: Decimal) -> Leg:
-    """The leg with another amount (a position: size)."""
+    """The leg with another amount (a position: size, and with it what leaving costs)."""
     if leg.position is not None:
-        return replace(leg, position=replace(leg.position, size=leg.position.size * times))
+        return replace(leg, position=replace(leg.position, size=leg.position.size * times, exit_cost=leg.position.exit_cost * times))
     return replace(leg, amount=Quantity.of(leg.amount.decimal() * times))
 
 

@@ -54,6 +54,9 @@ def _prices(pair: Pair) -> Iterator[_Said]:
         first, last = float(old.mark), float(new.mark)
         yield from _move(symbol, first, last, abs(_units(pair.after)) * pair.after.quote_usd)
         yield from _move(shown(new.quote, 16), pair.before.quote_usd, pair.after.quote_usd, abs(profit(new, float)))
+        if old.exit_cost != new.exit_cost:
+            moved = abs(float(new.exit_cost) - float(old.exit_cost)) * _coin_usd(pair.after)
+            yield _Said(moved, f"cost of closing {symbol} {price(float(old.exit_cost))} → {price(float(new.exit_cost))}")
         return
     weight = 1.0 if pair.after.leg.role is Role.DEBT else float(pair.after.leg.weight)
     yield from _move(symbol, _usd(pair.before), _usd(pair.after), abs(_units(pair.after)) * weight)

@@ -1,6 +1,6 @@
 """An account in each of the 16 states between two snapshots: every cause either as before or as after.
 
-- price: USD prices, marks and quote prices;
+- price: USD prices, marks and quote prices, and what a market takes for the way out of a position;
 - carry: interest and funding;
 - flow: all other changes of amounts, sizes and entries, legs that came or went, collateral switched on or off;
 - parameters: weights, tiers, rates, the mode, and what factor a token is mapped to.
@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from defi_risk import model
-from defi_risk.explain.pairing import Pair, Recorded, State, pairs
+from defi_risk.explain.pairing import NOISE, Pair, Recorded, State, pairs
 from defi_risk.explain.shapley import ALL, COUNT
 from defi_risk.health.normal import profit
 from defi_risk.ids import Factor
 from defi_risk.model import Role
-from defi_risk.units import Quantity
+from defi_risk.units import EXACT, Quantity
 
 PRICE: Final = 1
 CARRY: Final = 2
@@ -127,8 +127,19 @@ def _position(rules: model.Position, prices: model.Position, flows: model.Positi
         unrealized_pnl=None,
         accrued_funding=NONE,
         accrued_fees=NONE,
+        exit_cost=_exit_cost(prices, flows),
     )
     return replace(moved, unrealized_pnl=Decimal(repr(profit(moved, float) + extra)))
+
+
+def _exit_cost(prices: model.Position, flows: model.Position) -> Decimal:
+    """What leaving a position takes off: of the size of one state in the market of the other, where both have changed."""
+    here, there = (EXACT.multiply(one.exit_cost, abs(other.size)) for one, other in ((prices, flows), (flows, prices)))
+    if prices.size == flows.size or not prices.size:
+        return prices.exit_cost
+    if abs(here - there) <= Decimal(NOISE) * max(abs(here), abs(there)):  # so much for each unit before and after
+        return flows.exit_cost
+    return EXACT.divide(here, abs(prices.size))
 
 
 def _amount(before: model.Leg, after: model.Leg, pair: Pair, state: int) -> Quantity:

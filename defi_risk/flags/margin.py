@@ -8,7 +8,7 @@ from math import isfinite
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.parts import leverage, named, positions, share_to_cut
 from defi_risk.flags.rule import Known, Rule, Scene
-from defi_risk.health.normal import Holding
+from defi_risk.health.normal import Holding, coin_usd
 from defi_risk.model import Position, Side
 from defi_risk.words import at_least, dollars, line
 from defi_risk.words import share as percentage
@@ -97,15 +97,27 @@ def _upnl_drain(scene: Scene) -> Iterator[Flag]:
         profit = sum(sum(holding.worth.values()) for holding, _ in positions(known))
         if profit < 0 and -profit > scene.limits.drain * wallet:
             share = -profit / wallet if wallet > 0 else None
+            unsettled = sum(_unsettled(position) * coin_usd(known.normal, position) for _, position in positions(known))
+            besides = ", with funding and fees that are not settled," if unsettled else ""
             of = f"{percentage(share)} of the wallet balance" if share is not None else "more than the wallet balance, which is gone"
             yield Flag(
                 code="UPNL_DRAIN",
                 severity=Severity.WARNING,
                 accounts=(known.account.id,),
-                message=f"{known.name}: unrealised losses of {dollars(-profit)} are {of}",
-                evidence={"unrealized_pnl_usd": profit, "wallet_usd": wallet, "share": share},
+                message=f"{known.name}: unrealised losses{besides} of {dollars(-profit)} are {of}",
+                evidence={
+                    "unrealized_pnl_usd": profit - unsettled,
+                    "unsettled_usd": unsettled,
+                    "wallet_usd": wallet,
+                    "share": share,
+                },
                 threshold=scene.limits.drain,
             )
+
+
+def _unsettled(position: Position) -> float:
+    """Funding received less what is owed since the last settlement, in the coin that the position settles in."""
+    return float(position.accrued_funding - position.accrued_fees)
 
 
 RULES = (

@@ -9,10 +9,10 @@ from typing import Final
 
 from defi_risk.flags.rule import Known, Scene
 from defi_risk.health.distance import Surplus, alone, crossings
-from defi_risk.health.normal import Holding, Key, Normal, in_floats, profit
+from defi_risk.health.normal import Holding, Normal, closing_cost, in_floats, profit
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import Factor
-from defi_risk.model import Contract, Position, Role
+from defi_risk.model import Position, Role
 from defi_risk.text import shown
 
 MAJORS: Final = frozenset({Factor("BTC"), Factor("ETH")})
@@ -82,7 +82,7 @@ def resized(known: Known, holding: Holding[float], share: float) -> Normal[float
     leg, position = holding.leg, holding.leg.position
     if position is None:
         raise ValueError(f"{leg.asset.id} in {known.account.id} is not a position")
-    cost = position.exit_cost * Decimal(share)
+    cost = position.exit_cost * Decimal(abs(share))
     other = replace(position, size=position.size * Decimal(share), unrealized_pnl=Decimal(profit(position, float)), exit_cost=cost)
     legs = tuple(replace(leg, position=other) if one is leg else one for one in known.account.legs)
     return in_floats(replace(known.account, legs=legs), {key.factor: usd for key, usd in known.normal.quotes.items()})
@@ -93,9 +93,7 @@ def share_to_cut(known: Known, holding: Holding[float], health: float) -> float 
     position = holding.leg.position
     if position is None:
         raise ValueError(f"{holding.leg.asset.id} in {known.account.id} is not a position")
-    coin = known.normal.quotes[Key(position.quote, position.quote_peg)]
-    coin *= 1.0 if position.contract is Contract.LINEAR else float(position.mark)
-    fee = abs(holding.value) * float(position.close_fee) + float(position.exit_cost) * coin
+    fee = closing_cost(known.normal, holding, position)
 
     def lacking(share: float) -> bool:
         after = resized(known, holding, 1.0 - share)

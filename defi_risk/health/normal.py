@@ -140,6 +140,23 @@ def gain(position: Position, of: Callable[[Decimal | Quantity | float], N]) -> N
     return profit(position, of) + of(position.accrued_funding) - of(position.accrued_fees)
 
 
+def closing_cost(normal: Normal[float], holding: Holding[float], position: Position) -> float:
+    """USD that closing a whole position costs: the fee on the notional that the venue's rates apply to, and what its rule takes off for the
+    way out.
+    """
+    linear, notional = position.contract is Contract.LINEAR, abs(holding.value)
+    if position.basis is Basis.ENTRY:
+        ratio = float(position.entry) / float(position.mark)
+        notional *= ratio if linear else 1.0 / ratio
+    return float(position.close_fee) * notional + float(position.exit_cost) * coin_usd(normal, position)
+
+
+def coin_usd(normal: Normal[float], position: Position) -> float:
+    """USD for one unit of the coin that a position settles in."""
+    quote = normal.quotes[Key(position.quote, position.quote_peg)]
+    return quote if position.contract is Contract.LINEAR else float(position.mark) * quote
+
+
 def scaled(position: Position, share: Decimal) -> Position:
     """A share of a position, exact: its size, what has run up in it and what closing it costs. Entry, mark, brackets and rates stay."""
     pnl = position.unrealized_pnl

@@ -23,6 +23,7 @@ from defi_risk.text import shown
 from defi_risk.units import EXACT, Quantity
 
 FUNDINGS_A_DAY: Final = 3
+DAYS_A_YEAR: Final = 365
 SCAN: Final = (*((third / 3, 1.0) for third in range(-3, 4)), (-2.0, 0.35), (2.0, 0.35))
 """Price moves in ranges with the share of the loss that counts: CME's SPAN, whose volatility scenarios fall together without options."""
 _PLACES: Final = Decimal("1e-18")
@@ -157,7 +158,8 @@ def _alike(leg: Leg, other: Leg) -> bool:
 def sweep_funding(account: Account, days: float, quotes: Mapping[Factor, float] = _NO_QUOTES) -> Account:
     """The account with so many days of its positions' funding at today's rates in its margin; longs pay where a rate is positive.
 
-    What is paid is taken off. Raises `UsageError` for a position whose rate is not known, and for days that are no number.
+    What is paid is taken off, and so is what the positions pay to borrow in those days. Funding that is claimed apart counts as claimed
+    and posted. Raises `UsageError` for a position whose funding rate is not known, and for days that are no number.
     """
     if not isfinite(days) or days < 0:
         raise UsageError(f"{days} days of funding cannot be", hint="a number of days from 0 on")
@@ -172,10 +174,16 @@ def sweep_funding(account: Account, days: float, quotes: Mapping[Factor, float] 
         rate = EXACT.multiply(position.funding_8h, EXACT.multiply(Decimal(repr(days)), FUNDINGS_A_DAY))
         linear = position.contract is Contract.LINEAR
         notional = EXACT.multiply(position.size, position.mark) if linear else EXACT.divide(position.size, position.mark)
-        income = EXACT.multiply(-notional, rate).quantize(_PLACES, rounding=ROUND_FLOOR, context=EXACT)
+        owed = EXACT.multiply(abs(notional), _borrowing(position, days))
+        income = EXACT.subtract(EXACT.multiply(-notional, rate), owed).quantize(_PLACES, rounding=ROUND_FLOOR, context=EXACT)
         if income:
             changed = edited(changed, credited(changed, position, leg.factor, income, quotes))
     return changed
+
+
+def _borrowing(position: Position, days: float) -> Decimal:
+    """The share of its notional that a position pays to borrow in so many days."""
+    return EXACT.divide(EXACT.multiply(position.borrow_apr or Decimal(0), Decimal(repr(days))), DAYS_A_YEAR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,9 +300,12 @@ class Snapshot(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what was found: equal for two scans of one block, whenever, how fast and by which release they were taken."""
+        """SHA-256 of what was found: equal for two scans of one block, whenever, how fast and by which release they were taken, where
+        venues' services gave the same answers.
+        """
         steady = tuple(
-            msgspec.structs.replace(source, calls=0, round_trips=0, seconds=0.0, notes=(), error=None) for source in self.sources
+            msgspec.structs.replace(source, calls=0, round_trips=0, seconds=0.0, notes=(), error=None, as_of=None)
+            for source in self.sources
         )
         content = msgspec.structs.replace(self, version="", taken_at="", sources=steady)
         return hashlib.sha256(content.to_json().encode()).hexdigest()

@@ -35,6 +35,7 @@ def reason(world: GainsWorld) -> str:
         ({"time": "soon", "indexPrices": [1, 2]}, "time"),
         ({"time": -1, "indexPrices": [1, 2]}, "time"),
         ({"time": (NOW + 7_200) * 1_000, "indexPrices": [1, 2_000]}, "7,200 s later"),
+        ({"time": (NOW - 901) * 1_000, "indexPrices": [1, 2_000]}, "901 s earlier"),
         ({"time": NOW * 1_000, "closes": [65_000, 2_000]}, "indexPrices"),
         ({"time": NOW * 1_000, "indexPrices": [65_000]}, "no index price of ETH/USD"),
         ({"time": NOW * 1_000, "indexPrices": [65_000, None]}, "no index price of ETH/USD"),
@@ -72,11 +73,11 @@ def test_how_the_service_was_is_told() -> None:
     assert (failed.status, failed.kind) == ("failed", "exchange")
 
 
-def test_an_old_price_counts_and_its_age_is_told() -> None:
-    account = only(GainsWorld(charts={"time": NOW - 3_600, "indexPrices": [65_000, 2_000]}))
+def test_a_price_that_is_minutes_old_counts_and_its_age_is_told() -> None:
+    account = only(GainsWorld(charts={"time": NOW - 900, "indexPrices": [65_000, 2_000]}))
     assert account.status == "ok"
     assert account.legs[1].price is not None
-    assert account.legs[1].price.updated_at == NOW - 3_600
+    assert account.legs[1].price.updated_at == NOW - 900
     ahead = only(GainsWorld(charts={"time": NOW + 30, "indexPrices": [65_000, 2_000]}))
     assert ahead.legs[1].price is not None
     assert ahead.legs[1].price.updated_at == NOW  # never later than the block
@@ -166,6 +167,7 @@ def test_a_list_that_cannot_be_is_refused(said: dict[str, Any], error: type[Exce
     ("spoilt", "said"),
     [
         (Trade(version=3), "version 3"),
+        (Trade(kind=3), "type 3"),
         (Trade(leverage=0), "size"),
         (Trade(leverage=10_000_001), "size"),
         (Trade(amount=0), "size"),

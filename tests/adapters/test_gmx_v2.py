@@ -17,10 +17,14 @@ from defi_risk_adapters.gmx_v2.rule import Discounts
 from defi_risk_adapters.gmx_v2.state import Band, Borrowing, ImpactCurve, Listing, MarketState, Pair, Position, Prices
 
 from defi_risk.errors import OutOfRange
+from defi_risk.health.account import assess
 from defi_risk.health.normal import in_floats
+from defi_risk.health.plan.moves import survey
 from defi_risk.health.tick import ticks
 from defi_risk.ids import Factor
 from defi_risk.model import Account, Role, Side
+from defi_risk.units import Quantity
+from tests.accounts import SETTINGS
 from tests.adapters.gmx_world import (
     INDEX,
     LONG,
@@ -277,6 +281,34 @@ def test_a_rate_that_may_change_follows_the_skew() -> None:
     assert rate(100, 100, "0.001") == (usd("0.001"), True)
 
 
+def test_open_interest_near_its_limit_counts_as_usage() -> None:
+    """200,000 of a million of pool at a reserve factor of 2.5 are 8 %, but half of a limit of 400,000: as GMX's own test has it."""
+    curve = replace(plain_state().borrowing.long, optimal=ONE, base=ONE, reserve=5 * ONE // 2)
+    world = World()
+    world.words |= {
+        key("OPTIMAL_USAGE_FACTOR", MARKET, True): curve.optimal,
+        key("BASE_BORROWING_FACTOR", MARKET, True): curve.base,
+        key("OPEN_INTEREST_RESERVE_FACTOR", MARKET, True): curve.reserve,
+        key("MAX_OPEN_INTEREST", MARKET, True): usd(400_000),
+        key("OPEN_INTEREST", MARKET, LONG, True): usd(200_000),
+        key("OPEN_INTEREST_IN_TOKENS", MARKET, LONG, True): 200_000 * WAD // 3_000 + 1,
+        key("POOL_AMOUNT", MARKET, LONG): 1_000_000 * WAD // 3_000 + 1,
+    }
+
+    def usage() -> float:
+        exact = read(world).account.exact
+        assert isinstance(exact, GmxExact)
+        return accrual.borrowing_rate(exact.state, exact.prices, True) / ONE
+
+    assert usage() == pytest.approx(0.5)
+    world.words[key("MAX_OPEN_INTEREST", MARKET, True)] = usd(10**9)
+    assert usage() == pytest.approx(0.08)
+    world.words |= {key("MAX_OPEN_INTEREST", MARKET, True): usd(400_000), key("IGNORE_OPEN_INTEREST_FOR_USAGE_FACTOR"): True}
+    assert usage() == pytest.approx(0.08)
+    world.words |= {key("MAX_OPEN_INTEREST", MARKET, True): 0, key("IGNORE_OPEN_INTEREST_FOR_USAGE_FACTOR"): False}
+    assert "nothing in the pool" in read(world).account.reason
+
+
 def test_borrowing_is_dearer_above_the_kink_and_free_for_the_smaller_side_where_that_is_set() -> None:
     curve = replace(plain_state().borrowing.long, optimal=ONE // 2, base=usd("0.001"), above=usd("0.003"), reserve=ONE)
     state = plain_state(
@@ -337,6 +369,51 @@ def test_funding_owed_is_negative_margin_and_funding_earned_is_owned_beside() ->
     assert [str(leg.amount) for leg in short.legs[:-1]] == ["6000"]  # what may be claimed in a market is owned once
     assert in_floats(long, {}).weighted() == pytest.approx(5_990.0)
     assert in_floats(long, {}).equity == pytest.approx(5_995.0)
+
+
+def test_profit_pays_for_no_withdrawal_and_running_funding_cannot_be_claimed() -> None:
+    """6,000 USDC behind 30,000 with 30,000 of profit: 1 % of the size must stay in USDC, whatever the profit."""
+    world = World()
+    world.tickers = [ticker(token, price) for token, price in ((INDEX, unit_price(6_000, 18)), (LONG, unit_price(6_000, 18)))]
+    world.tickers.append(ticker(SHORT, unit_price("0.5", 6)))
+    per_size = key("CLAIMABLE_FUNDING_AMOUNT_PER_SIZE", MARKET, SHORT, True)
+    world.words |= {
+        per_size: 10**7 * 10**45 // usd(30_000) + 1,
+        key("CLAIMABLE_FUNDING_AMOUNT", MARKET, SHORT, OWNER.address): 5_000_000,
+    }
+    margin, claim, _ = read(world).account.legs
+    assert margin.available == Quantity(5_400 * 10**6, 6)
+    assert (claim.enabled, claim.amount, claim.available) == (False, Quantity(15 * 10**6, 6), Quantity(5 * 10**6, 6))
+    problem = survey([assess(read(world).account, SETTINGS, {})], SETTINGS, {}, closing=True)
+    most = [move.most for move in problem.movements if move.kind == "withdraw"]
+    assert most == pytest.approx([2_700.0, 2.5])
+    crowded = key("MIN_COLLATERAL_FACTOR_FOR_OPEN_INTEREST_MULTIPLIER", MARKET, True)
+    world.words |= {crowded: ONE // 10 // 10**6, key("OPEN_INTEREST", MARKET, SHORT, True): usd(500_000)}
+    assert read(world).account.legs[0].available == Quantity(3_000 * 10**6, 6)
+    world.words[key("MIN_COLLATERAL_USD")] = usd(2_999)
+    assert read(world).account.legs[0].available == Quantity(2 * 10**6, 6)
+    world.words[key("IS_MARKET_DISABLED", MARKET)] = True
+    assert read(world).account.legs[0].available == Quantity(0, 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("MIN_COLLATERAL_FACTOR_FOR_LIQUIDATION", ()),
+        ("POSITION_IMPACT_EXPONENT_FACTOR", (False,)),
+        ("POSITION_IMPACT_EXPONENT_FACTOR", (True,)),
+    ],
+)
+def test_parameters_under_the_keys_of_an_older_version_are_not_taken_for_nothing(name: str, args: tuple[bool, ...]) -> None:
+    world = World()
+    for side in (True, False):
+        world.words[key("POSITION_IMPACT_FACTOR", MARKET, side)] = ONE // 10**9
+        world.words[key("POSITION_IMPACT_EXPONENT_FACTOR", MARKET, side)] = 2 * ONE
+    assert read(world).account.known
+    world.words[key(name, MARKET, *args)] = 0
+    account = read(world).account
+    assert not account.known
+    assert "as another version does" in account.reason
 
 
 def test_all_of_a_wallet_in_four_rounds_and_the_list_in_one_call() -> None:

@@ -110,9 +110,19 @@ def test_a_pooled_account_dies_above_a_ratio_of_95_percent() -> None:
     assert found == [False, True]
 
 
-@pytest.mark.parametrize("user", [unified("5000", ETH=entered("2", "3000", 5)), POOLED["unified-dexs"], POOLED["unified-isolated"]])
+@pytest.mark.parametrize(
+    "user",
+    [
+        unified("5000", ETH=entered("2", "3000", 5)),
+        unified("10000000", BTC=entered("1", "98000", 20)),
+        POOLED["unified-dexs"],
+        POOLED["unified-isolated"],
+    ],
+)
 def test_spot_balances_on_chain_may_count_perpetuals_in(user: User) -> None:
-    """The documentation does not say whether the precompile does, as the service does: both give the same account."""
+    """The documentation does not say whether the precompile does, as the service does: both give the same account, also where what is in
+    the dex is less than the two may differ by.
+    """
     apart, within = read(user), read(user, pooled_spot=True)
     assert {suffix: account.native for suffix, account in apart.items()} == {suffix: account.native for suffix, account in within.items()}
 
@@ -241,6 +251,29 @@ def test_a_share_of_a_vault_that_the_chain_does_not_tell_is_left_out_with_a_note
     found = venue.read()
     assert len(found.account.legs) == 4
     assert any(VAULT in note for note in found.reports[0].notes)
+
+
+def test_a_share_of_a_vault_counts_once_however_often_it_is_listed() -> None:
+    venue = Venue(PLAIN["spot"])
+    before = by_suffix(venue.read().accounts)
+    venue.says.instead["userVaultEquities"] = lambda told: told * 2
+    assert by_suffix(venue.read().accounts) == before
+
+
+def test_tokens_that_the_chain_does_not_know_are_left_out_with_a_note() -> None:
+    found = Venue(PLAIN["spot"], lost={("tokenInfo", (1,))}).read()
+    assert [leg.asset.symbol for leg in found.account.legs] == ["USDC", "HYPE", "USDC", "HYPE"]
+    assert "the chain does not tell what token 1 (PURR) is: 12345 of it are left out" in found.reports[0].notes
+
+
+def test_cash_that_is_set_aside_for_orders_is_idle() -> None:
+    """It is in the dex, and neither cross margin nor that of a position yet: all parts add up to the venue's account value."""
+    venue = Venue(PLAIN["set-aside"])
+    accounts = by_suffix(venue.read().accounts)
+    [leg] = accounts["/spot"].legs
+    assert (leg.asset.symbol, leg.amount.decimal(), leg.enabled) == ("USDC", D("70.4475"), False)
+    equity = D(int(accounts[""].native["accountEquity"])).scaleb(-6)
+    assert equity + leg.amount.decimal() == venue.core.value(venue.user, venue.core.dexs[0])
 
 
 def test_positions_in_outcome_markets_are_left_out_with_a_note() -> None:

@@ -17,6 +17,7 @@ from defi_risk.health.normal import in_floats
 from defi_risk.health.plan.moves import survey
 from defi_risk.ids import USD, AssetId, Factor
 from defi_risk.model import Account, Asset, Role
+from defi_risk.units import Quantity
 from tests.accounts import SETTINGS
 from tests.adapters.perps_v2_world import COIN, DAY, E18, NOW, OWNER, RATES, PerpWorld, VenueWorld, word
 from tests.adapters.scripted import NOTHING_THERE, Drive, drive
@@ -208,12 +209,32 @@ def test_margin_alone_needs_nothing() -> None:
     assert account.native["accessibleMargin"] == account.native["remainingMargin"] == 2_500 * E18
 
 
+def free_of(margin: int) -> int:
+    """What `accessibleMargin` says of 10 ETH at 2,000."""
+    return margin * E18 - 20_000 * E18 * 1000 // 24_999 - E18 // 1000
+
+
+def test_no_more_can_be_taken_out_than_the_market_lets_go() -> None:
+    """With the whole initial margin, more than the least one, and above the line with the premium, which the view leaves out."""
+    assert perp(10 * E18, 2_500 * E18).withdrawable() == free_of(2_500)
+    assert perp(E18 // 100, 50 * E18).withdrawable() == 10 * E18 - E18 // 1000
+    assert perp(0, 50 * E18).withdrawable() == 50 * E18
+    heavy = perp(10 * E18, 2_500 * E18, rules=replace(RULES, premium_multiplier=10_000 * E18))
+    assert heavy.accessible(2_000 * E18) == free_of(2_500)
+    assert heavy.withdrawable() == 2_500 * E18 - 272 * E18 - 2_000 * E18 - 1
+    assert perp(10 * E18, 100 * E18).withdrawable() == 0
+
+
 def test_a_pending_order_is_told_and_changes_nothing() -> None:
     order = (True, -3 * E18, 0, 0, 0, 2 * E18, 0, 0, bytes(32))
     account = only(VenueWorld([PerpWorld(said={"delayedOrders": order})]))
     assert account.known
     assert account.native["sizeDelta"] == -3 * E18
-    assert account.legs == only(VenueWorld()).legs
+    waiting, free = account.legs, only(VenueWorld()).legs
+    assert [leg.amount for leg in waiting] == [leg.amount for leg in free]
+    assert waiting[1:] == free[1:]
+    # the market takes no transfer of margin before the order is executed
+    assert (waiting[0].available, free[0].available) == (Quantity(0, 18), Quantity(free_of(2_500), 18))
 
 
 def test_a_lost_view_is_left_out_of_the_comparison() -> None:

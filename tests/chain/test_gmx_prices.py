@@ -13,7 +13,6 @@ from defi_risk.model import as_text
 from defi_risk.snapshot import Snapshot
 from tests.chain.gmx import GmxKit, bands_now, by_place, held, position_of, prices_of, read, said, some_bands, tail
 from tests.chain.scanning import book_text, scan
-from tests.localchain.gmx.deployment import HEARTBEAT
 from tests.localchain.gmx.keys import key
 from tests.localchain.gmx.market import GmxMarket
 from tests.localchain.gmx.service import Service, serving
@@ -114,17 +113,15 @@ def test_a_feed_that_gives_no_price_costs_the_positions_that_need_it(gmx_usd: Gm
     assert reasons(gmx_usd, "several").keys() == {"ETH", "LINK", "SOL"}
 
 
-def test_an_old_answer_is_told_by_its_age(gmx_usd: GmxKit, tmp_path: Path) -> None:
-    market, who = gmx_usd.market, gmx_usd.who["sol-long"]
-    market.pass_time(HEARTBEAT + 60)
-    market.set_price("USDC", Raw(market.coins["USDC"].feed.answer))
-    snapshot = scan(book_text(market.anvil.url, market), [who], tmp_path, code=None)
-    [account] = by_place(snapshot).values()
-    [stale] = [leg for leg in account.legs if leg.role == "position"]
-    assert stale.oracle.age_seconds > stale.oracle.heartbeat_seconds == HEARTBEAT
-    flags = [flag for flag in snapshot.flags if flag.code == "STALE_PRICE"]
-    assert {flag.accounts for flag in flags} == {(account.id,)}
-    assert any(str(flag.evidence["asset"]).endswith(market.coins[SYNTHETIC].address) for flag in flags)
+def test_an_answer_older_than_its_heartbeat_is_no_price(gmx_usd: GmxKit) -> None:
+    market = gmx_usd.market
+    market.write({key("PRICE_FEED_HEARTBEAT_DURATION", market.coins[SYNTHETIC].address): 3_600})
+    market.set_price(SYNTHETIC, Raw(market.coins[SYNTHETIC].feed.answer))
+    assert reasons(gmx_usd, "several") == {}
+    market.pass_time(3_601)
+    [(name, reason)] = reasons(gmx_usd, "several").items()
+    assert name == "SOL"
+    assert "3600 s are allowed" in reason
 
 
 def test_a_disabled_market_blocks_liquidations_and_keeps_the_figures(gmx_usd: GmxKit, tmp_path: Path) -> None:

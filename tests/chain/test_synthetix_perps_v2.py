@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from tests.localchain.tokens import Raw
 
 pytestmark = pytest.mark.chain
 DAY: Final = 86_400
+CENT: Final = 10**16
 FEWEST: Final = 25
 KEEPER_DEPOSIT: Final = 5
 """Place of the field in what `delayedOrders` returns."""
@@ -125,6 +127,28 @@ def test_native_numbers_are_the_venues_own(synthetix: SynthetixKit, state: str, 
         assert account.self_check.protocol == said, label
         assert as_text(account.liquidatable) == said["canLiquidate"], label
     assert not [flag for flag in snapshot.flags if flag.code == "SELF_CHECK_FAILED"]
+
+
+@pytest.mark.parametrize("state", ["fresh", "thirty_days_then_moved"])
+def test_the_market_lets_go_of_what_is_available_and_no_more(synthetix: SynthetixKit, state: str, tmp_path: Path) -> None:
+    """To a cent and a fiftieth of a percent of the notional."""
+    STATES[state](synthetix.market)
+    accounts = margins(scanned(synthetix, tmp_path))
+    seen: Counter[str] = Counter()
+    for label, who, key in held(synthetix):
+        account = accounts[who, key]
+        left = account.legs[0].available
+        assert left is not None, label
+        free = int(Decimal(str(left)).scaleb(18))
+        seen["waiting" if account.native["sizeDelta"] != "0" else "free" if free else "bound"] += 1
+        # seconds of funding at what a month has made of the rate, and the view stays off the highest leverage
+        slack = CENT + abs(int(account.native["notionalValue"])) // 5_000
+        with synthetix.anvil.rollback(), pytest.raises(Reverted):
+            synthetix.market.move_margin(who, key, Raw(-free - slack))
+        if free > slack:
+            with synthetix.anvil.rollback():
+                synthetix.market.move_margin(who, key, Raw(slack - free))
+    assert min(seen[each] for each in ("waiting", "free", "bound")) >= 1, seen
 
 
 def test_every_state_is_reached(synthetix: SynthetixKit, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from defi_risk.testing.__main__ import main as tools
 from tests import kiosk
 from tests.cli.runner import Ended, run
 from tests.fault.chaos import Fault, nodes
-from tests.fault.faults import status
+from tests.fault.faults import black_hole, status
 from tests.fault.service import Service, services
 from tests.fault.world import NOW, World, owner
 from tests.kiosk import Kiosk, answers
@@ -93,6 +94,27 @@ def test_a_failed_service_makes_the_scan_partial_and_leaves_the_rest_whole(tmp_p
     assert (by_venue["Kiosk"]["status"], by_venue["Kiosk"]["side"]) == ("unknown", "derivatives")
     assert by_venue["Wallet"]["status"] == "ok"
     assert {flag["code"] for flag in found["flags"]} >= {"SOURCE_FAILED", "ACCOUNT_UNKNOWN"}
+
+
+def test_a_service_behind_the_chain_is_told_with_both_times_and_is_no_failure(tmp_path: Path, service: Service) -> None:
+    service.told = answers(NOW - 100)
+    ended = scan(tmp_path, service.url, "--format", "json")
+    found = json.loads(ended.out)
+    chain, kiosk, _ = found["sources"]
+    assert (ended.code, found["partial"]) == (0, False)
+    assert (chain["block_time"], kiosk["as_of"]) == ("2027-01-15T08:00:00Z", "2027-01-15T07:58:20Z")
+    assert (kiosk["status"], kiosk["error"]) == ("stale", "100 s behind")
+    assert "SOURCE_STALE" in {flag["code"] for flag in found["flags"]}
+    assert "kiosk STALE as of 2027-01-15 07:58:20 UTC" in scan(tmp_path, service.url).out
+
+
+def test_a_service_that_never_answers_ends_with_the_deadline(tmp_path: Path, service: Service) -> None:
+    service.fail(Fault("black hole", wire=black_hole))
+    began = monotonic()
+    ended = scan(tmp_path, service.url, "--deadline", "2s", "--format", "json")
+    assert monotonic() - began < 2 + 2
+    found = json.loads(ended.out)
+    assert (ended.code, found["partial"], found["book_health"]["bound"]) == (3, True, "at_most")
 
 
 @pytest.mark.parametrize(("form", "options"), [("literal", "json"), ("reference", "table"), ("file", "json")])

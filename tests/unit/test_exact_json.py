@@ -58,6 +58,8 @@ def test_tricks_are_refused(body: bytes) -> None:
 def test_the_number_of_values_is_bounded() -> None:
     with pytest.raises(ValueError, match="too many"):
         exact_json.parse(b"[" + b"[]," * 100 + b"[]]", most=100)
+    with pytest.raises(ValueError, match="too many"):
+        exact_json.parse(b"[" + b"1.1," * exact_json.MOST_VALUES + b"1.1,1.1]")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from defi_risk.export.explanation import as_text, headline
 from defi_risk.ids import Factor
 from defi_risk.model import Account, Contract, Leg, Side
 from defi_risk.snapshot import Snapshot
-from tests.accounts import BTC, ETH, SETTINGS, USDC, USDT, collateral, debt, loan, margin, perp, position
+from tests.accounts import BTC, ETH, SETTINGS, USDC, USDT, collateral, debt, loan, margin, opened, perp, position
 from tests.taken import WEEK, derivative, failed, read, taken
 
 LOAN = loan(collateral(ETH, 10, 3000, "0.83"), debt(USDC, 12_000))
@@ -197,6 +197,24 @@ def test_every_change_has_its_cause(before: Account, after: Account, expected: d
     assert parts(account) == expected
     assert account.sentence.startswith(sentence)
     assert only(told(after, before)).surplus_usd.before == account.surplus_usd.after
+
+
+def leaving(size: int, cost: str, mark: int = 3000) -> Account:
+    """A long whose venue's rule takes a cost of closing off."""
+    return perp(margin(USDC, 6000), opened(position(ETH, size, mark, entry=3000), exit_cost=cost))
+
+
+@pytest.mark.parametrize(
+    ("after", "expected", "sentence"),
+    [
+        (leaving(10, "40"), {"price": -19.0}, "price: cost of closing ETH 21.00 → 40.00"),
+        (leaving(5, "10.5"), {"flow": 300.0 + 10.5}, "flow: position of ETH 10.00 → 5.000"),
+        (leaving(10, "20.3", 2900), {"price": -1000.0 + 20.0 + 0.7}, "price: ETH -3.3 %"),
+    ],
+)
+def test_what_leaving_costs_follows_size_and_market_and_is_no_parameter(after: Account, expected: dict[str, float], sentence: str) -> None:
+    account = only(told(leaving(10, "21"), after))
+    assert (parts(account), account.sentence) == (expected, sentence)
 
 
 def test_a_flipped_position_and_another_factor_are_told_apart() -> None:

@@ -10,8 +10,8 @@ import pytest
 from defi_risk import health
 from defi_risk.flags import Limits, Severity
 from defi_risk.health.normal import in_floats
-from defi_risk.model import Account, Contract, Leg, Position
-from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
+from defi_risk.model import Account, Basis, Contract, Leg, Position
+from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, opened, perp, position
 from tests.flagged import found
 
 
@@ -86,6 +86,12 @@ class TestMarginLow:
         assert isinstance(share, float)
         after = in_floats(cut(account, share, fee=share * 50), {})
         assert after.weighted() / after.requirement() == pytest.approx(1.2)
+
+    def test_the_cut_pays_for_the_way_out_and_a_fee_of_the_size_at_entry(self) -> None:
+        short = opened(position(ETH, -10, 3000, entry=2500, fee="0.001", basis=Basis.ENTRY), exit_cost=20)
+        [flag] = found("MARGIN_LOW", [perp(margin(USDC, 5_600), short)])
+        # C is 580, less the fee of 25 for what is cut: the 20 are off already. R is 525 for what is left
+        assert flag.evidence["cut_share"] == pytest.approx(50 / 605)
 
     def test_says_where_no_cut_is_enough(self) -> None:
         account = perp(
@@ -203,6 +209,13 @@ class TestDrain:
         assert flag.evidence["share"] is None
         assert flag.message == "venue of perp · main: unrealised losses of $100.00 are more than the wallet balance, which is gone"
         assert found("UPNL_DRAIN", [perp(margin(USDC, 0), position(ETH, 1, 1000))]) == []
+
+    def test_what_is_owed_besides_is_told_apart(self) -> None:
+        leg = opened(position(ETH, 1, 1000, entry=1040), accrued_funding=5, accrued_fees=25)
+        [flag] = found("UPNL_DRAIN", [perp(margin(USDC, 100), leg)])
+        assert (flag.evidence["unrealized_pnl_usd"], flag.evidence["unsettled_usd"]) == pytest.approx((-40, -20))
+        assert flag.evidence["share"] == pytest.approx(0.6)
+        assert "unrealised losses, with funding and fees that are not settled, of $60.00 are 60.0 %" in flag.message
 
 
 def funded(size: Number, rate: Number | None, contract: Contract = Contract.LINEAR) -> Account:

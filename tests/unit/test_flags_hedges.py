@@ -14,7 +14,7 @@ from defi_risk.ids import Address
 from defi_risk.linking import Hop, How, Link
 from defi_risk.model import Account, Leg
 from defi_risk.units import Quantity
-from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
+from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, opened, perp, position
 from tests.flagged import found
 
 
@@ -301,3 +301,13 @@ def test_a_hedge_moves_what_the_worked_example_says() -> None:
         book = perp(margin(USDC, 30_000), margin(ETH, 20, 1000), position(ETH, -short / 1000, 1000))
         worth = in_floats(book, {}).worth()
         assert sum(usd * (0.9 if key.factor == ETH else 1.0) for key, usd in worth.items()) == pytest.approx(equity)
+
+
+def test_a_long_that_becomes_a_short_still_pays_for_the_way_out() -> None:
+    book = [
+        loan(collateral(ETH, 10, 3000, "0.83"), debt(USDC, 1_000)),
+        perp(margin(USDC, 1_000), opened(position(ETH, 1, 3000), exit_cost=30)),
+    ]
+    [flag] = found("COLLATERAL_HEDGE", book)
+    assert flag.evidence["sell_usd"] == pytest.approx(10_500)
+    assert flag.evidence["hedge_mur_after"] == pytest.approx(0.02 * 7_500 / (1_000 - 75))

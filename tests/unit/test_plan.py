@@ -18,7 +18,8 @@ from defi_risk.health.plan import Action, Plan, applied, plan, rescuable
 from defi_risk.health.plan.words import latency, readable
 from defi_risk.ids import AccountId, Peg
 from defi_risk.model import NOTHING, Account, Asset, Contract, Feed, Leg
-from tests.accounts import BTC, ETH, OWNER, SETTINGS, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
+from defi_risk.units import Quantity
+from tests.accounts import BTC, ETH, OWNER, SETTINGS, USDC, USDT, Number, collateral, debt, loan, margin, opened, perp, position
 
 EQUAL = 24_300 / 55_500
 """Case A: the move at which loan and short die together."""
@@ -222,6 +223,17 @@ def test_no_more_leaves_than_the_venue_can_pay_out() -> None:
     assert sum(usd for (kind, _), usd in amounts(made).items() if kind == "withdraw") == pytest.approx(500)
 
 
+def test_what_one_margin_account_may_let_go_is_no_others_limit() -> None:
+    """A lending market pays everybody out of one pool; what may leave a margin account is that account's own figure."""
+    held = [replace(margin(USDC, 2_000), available=Quantity.of(Decimal(500)))]
+    apart = [perp(*held, name=f"idle{number}", venue="perps", chain="arbitrum") for number in (1, 2)]
+    made = ask([perp(margin(USDC, 6_000), position(ETH, 10, 3000)), *apart], -0.21, closing=False)
+    assert made.feasible_within
+    given = {account: usd for (kind, account), usd in amounts(made).items() if kind == "withdraw"}
+    assert sum(given.values()) == pytest.approx(774, abs=0.01)
+    assert max(given.values()) <= 500
+
+
 def test_one_token_at_two_prices_is_moved_in_tokens() -> None:
     book = [perp(margin(USDC, 6_000, "0.99"), position(ETH, 10, 3000)), wallet(9_000, "1.01")]
     made = plan(book, SETTINGS, {USDC: 1.0}, (-0.3,))
@@ -360,6 +372,15 @@ def test_a_position_that_is_closed_whole_is_gone() -> None:
     assert part.amount < 1
     [after] = applied(book, [replace(part, amount=Decimal(1))], {})
     assert [leg.amount.decimal() for leg in after.legs] == [Decimal(50)]
+
+
+def test_the_way_out_is_off_the_margin_already_and_is_paid_once() -> None:
+    book = [perp(margin(USDC, 2_000), opened(position(ETH, 10, 3000), exit_cost=300))]
+    made = ask(book, -0.1, budget=0)
+    # B = 2,000 - 300 - left * (300 + 2,700 * 2 %), whether the 300 are paid or still to be
+    assert float(only(made).amount) == pytest.approx(10 - 1_700 / 354, abs=1e-6)
+    [after] = applied(book, made.actions, {})
+    assert float(after.legs[0].amount) == pytest.approx(2_000 - 30 * float(only(made).amount), abs=1e-6)
 
 
 def test_closing_an_inverse_contract_pays_in_its_coin() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from msgspec import structs
 
 from defi_risk import demo, health, model, snapshot
 from defi_risk.errors import StoreError
+from defi_risk.explain import explain
 from defi_risk.health.normal import in_floats
 from defi_risk.model import Contract
 from defi_risk.snapshot.model import Account, Leg, Snapshot
@@ -65,6 +67,28 @@ def test_what_a_venue_says_of_its_profit_is_kept() -> None:
     restored = restore(taken([account]).accounts[0])
     assert derivative(restored.legs[1]) == derivative(account.legs[1])
     assert in_floats(restored, {}).equity == 5950
+
+
+SINCE = {
+    *("accrued_funding", "accrued_fees", "exit_cost", "liquidation_fee", "funding_apart", "borrow_apr"),
+    *("initial_usd", "accrued_funding_usd", "accrued_fees_usd"),
+}
+"""What older snapshots do not have, of terms of positions and of legs."""
+
+
+def test_a_snapshot_of_an_older_release_is_read_restored_and_compared() -> None:
+    now = taken([perp(margin(USDC, 5000), position(ETH, 10, 3000, entry=2900))])
+    said = json.loads(now.to_json())
+    del said["links"]
+    for leg in said["accounts"][0]["legs"]:
+        for part in (leg, leg["terms"] or {}):
+            for name in SINCE & part.keys():
+                del part[name]
+    before = Snapshot.from_json(json.dumps(said))
+    [recorded] = before.accounts
+    check(recorded, restore(recorded))
+    assert derivative(restore(recorded).legs[1]) == derivative(restore(now.accounts[0]).legs[1])
+    assert explain(before, now).accounts[0].status == "unchanged"
 
 
 def test_an_unknown_account_has_no_legs_and_keeps_its_reason() -> None:

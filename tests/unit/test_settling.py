@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
@@ -18,17 +17,10 @@ from defi_risk.model import NOTHING, Account, Basis, Contract, Feed, Leg, Liquid
 from defi_risk.snapshot.restore import check, restore
 from defi_risk.testing.moves import disagreements, subject, tick_faults, worse_with_more
 from defi_risk.units import Quantity
-from tests.accounts import BTC, ETH, SETTINGS, USD, USDC, Number, asset, margin, perp, position
+from tests.accounts import BTC, ETH, SETTINGS, USD, USDC, asset, margin, opened, perp, position
 from tests.taken import taken
 
 YEAR = 365
-
-
-def opened(leg: Leg, **more: Number) -> Leg:
-    """The leg with other terms of its position, as decimals."""
-    assert leg.position is not None
-    terms: dict[str, Any] = {name: Decimal(str(value)) for name, value in more.items()}
-    return replace(leg, position=replace(leg.position, **terms))
 
 
 def gmx(*legs: Leg) -> Account:

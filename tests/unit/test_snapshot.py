@@ -194,6 +194,9 @@ def test_the_digest_is_that_of_the_content() -> None:
     assert snapshot.build("desk", [], health.run([], SETTINGS), (), (), TIME).digest != first.digest
     assert slower.digest == first.digest
     assert slower.to_json() != first.to_json()
+    service = SourceReport(id="hyperliquid", kind="exchange", as_of=TIME)
+    once, again = (picture(hedge(), [READ, replace(service, as_of=TIME + seconds)]) for seconds in (0, 9))
+    assert once.digest == again.digest != picture(hedge(), [READ, replace(service, status="stale")]).digest
     assert first.id.startswith("20241214T080011Z-")
     assert first.id.endswith(first.digest[:12])
     changed = hedge()

@@ -14,7 +14,7 @@ from defi_risk.health.whatif import compare, cross, grid_margin, isolated, sweep
 from defi_risk.ids import AccountId
 from defi_risk.model import Account, Contract, Leg
 from defi_risk.units import Quantity
-from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, perp, position
+from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, Number, collateral, debt, loan, margin, opened, perp, position
 
 
 def funded(leg: Leg, rate: str) -> Leg:
@@ -135,6 +135,13 @@ def test_funding_income_becomes_margin() -> None:
     negative = sweep_funding(perp(margin(USDC, 1_000), funded(position(ETH, 10, 3000), "-0.0001")), 10)
     assert negative.legs[0].amount.decimal() == 1_090
     assert sweep_funding(account, 0) == account
+
+
+@pytest.mark.parametrize("size", [10, -10])
+def test_what_the_same_days_cost_to_borrow_is_paid_from_it(size: int) -> None:
+    leg = opened(position(ETH, size, 3000), funding_8h="0.0001", borrow_apr="0.365")
+    after = sweep_funding(perp(margin(USDC, 1_000), leg), 10)
+    assert after.legs[0].amount.decimal() == 1_000 - 300 + (90 if size < 0 else -90)
 
 
 def test_funding_of_an_inverse_contract_is_paid_in_its_coin() -> None:

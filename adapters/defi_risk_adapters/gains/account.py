@@ -23,7 +23,7 @@ from defi_risk_adapters.gains.coin import USD_PLACES, Coin
 from defi_risk_adapters.gains.exact import LEVERAGE, GainsExact, Terms, closing_fee
 from defi_risk_adapters.gains.holding import P10, PERCENT, UNIT, Borrowing, Funding, HoldingFees
 from defi_risk_adapters.gains.prices import PLACES, PairPrice
-from defi_risk_adapters.gains.reads import NEWEST, Facts, Held, Told
+from defi_risk_adapters.gains.reads import NEWEST, ORDERS, Facts, Held, Told
 
 DOLLARS: Final = frozenset(map(Factor, ("USD", "USDC", "USDT", "DAI", "USDm")))
 SIZE_DECIMALS: Final = 18
@@ -35,7 +35,11 @@ _SMALLEST: Final = Decimal(1).scaleb(-SIZE_DECIMALS)
 
 
 def order(account: Account, held: Held, coin: Coin) -> Account:
-    """An order that waits for its price: its collateral lies with the venue, and nothing rests on it."""
+    """An order that waits for its price: its collateral lies with the venue, and nothing rests on it. Raises `Unsupported` for a kind of
+    trade that is not known to be one.
+    """
+    if held.trade.tradeType not in ORDERS:
+        raise Unsupported(f"a trade of type {held.trade.tradeType} is not modelled")
     return replace(account, mode="order", legs=(coin.leg(held.trade.collateralAmount, counts=False),))
 
 

@@ -27,7 +27,7 @@ PATH: Final = "/charts"
 ORACLE: Final = "oracle"
 PLACES: Final = 10
 HEARTBEAT: Final = 60  # seconds; the service moves several times a second
-AHEAD: Final = 900  # seconds after the block at which a price is no longer one of the block's time
+APART: Final = 900  # seconds before or after the block from which a price is no longer one of the block's time
 MOST_PAIRS: Final = 10_000
 MOST_FEEDS: Final = 64
 MOST_PRICE: Final = 10**9  # USD; the contracts keep prices in 64 bits with 10 places
@@ -79,8 +79,9 @@ class Service:
         if isinstance(self.given, Failed):
             raise MissingPrice(f"no price of {name}: {self.given.reason}")
         time = self._time()
-        if time > self.now + AHEAD:
-            raise MissingPrice(f"no price of {name} at the block's time: the price service answers for {time - self.now:,} s later")
+        if abs(time - self.now) > APART:
+            when = f"{abs(time - self.now):,} s {'later' if time > self.now else 'earlier'}"
+            raise MissingPrice(f"no price of {name} at the block's time: the price service answers for {when}")
         entry = self._entry(number)
         if entry is None or entry.value is None:
             raise MissingPrice(f"the price service has no index price of {name}")

@@ -20,6 +20,7 @@ DIAMOND: Final = Interface("defi_risk_abis", "gains/diamond")
 NEWEST: Final = 2  # ITradingStorage.sol, ContractsVersion: before 9.2, 9.2, 10
 PAUSED: Final = 2  # TradingActivated: activated, close only, paused
 TRADE: Final = 0  # TradeType: trade, limit order, stop order
+ORDERS: Final = (1, 2)
 LIQ_CLOSE: Final = 6  # PendingOrderType
 WHOLE: Final = 10**18  # partialCloseMultiplier
 MOST_TRADES: Final = 256

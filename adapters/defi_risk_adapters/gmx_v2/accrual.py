@@ -1,7 +1,8 @@
 """Borrowing and funding of a GMX market from its last update to a later time, at given prices.
 
-Formulas: MarketUtils.sol, `getBorrowingFactorPerSecond`, `getNextCumulativeBorrowingFactor`, `getNextFundingFactorPerSecond`,
-`getNextFundingAmountPerSize`, `getFundingAmount`. Rates are 1e30 a second. The contracts take up both before they judge a liquidation.
+Formulas: MarketUtils.sol, `getBorrowingFactorPerSecond`, `getUsageFactor`, `getNextCumulativeBorrowingFactor`,
+`getNextFundingFactorPerSecond`, `getNextFundingAmountPerSize`, `getFundingAmount`. Rates are 1e30 a second. The contracts take up both
+before they judge a liquidation.
 """
 
 from __future__ import annotations
@@ -88,11 +89,13 @@ def borrowing_rate(state: MarketState, prices: Prices, long: bool) -> int:
         return 0
     pool = state.pool.of(long) * (prices.long if long else prices.short).low
     curve = state.borrowing.of(long)
-    if not pool or (curve.optimal and not apply_factor(pool, curve.reserve)):
-        raise OutOfRange(f"GMX market {state.listing.token} has nothing in the pool that its positions borrow from")
+    if not pool or (curve.optimal and (not apply_factor(pool, curve.reserve) or curve.most_interest == 0)):
+        raise OutOfRange(f"GMX market {state.listing.token} has nothing in the pool that its positions borrow from, or no limit to it")
     if not curve.optimal:
         return apply_factor(power(reserved, curve.exponent) * ONE // pool, curve.factor)
     usage = reserved * ONE // apply_factor(pool, curve.reserve)
+    if curve.most_interest:
+        usage = max(usage, state.open_interest(long) * ONE // curve.most_interest)
     rate = apply_factor(usage, curve.base)
     if usage > curve.optimal and curve.optimal < ONE:
         rate += max(0, curve.above - curve.base) * (usage - curve.optimal) // (ONE - curve.optimal)

@@ -1,4 +1,4 @@
-"""GMX V2 (synthetics) from version 2.2 on: every position is a margin account of its own, backed by one collateral token.
+"""GMX V2 (synthetics), version 2.2b: every position is a margin account of its own, backed by one collateral token.
 
 Four rounds for all positions of a wallet on a chain: its positions, all markets and its referral code; parameters and state of the markets
 found, prices (`prices`: the URL of the venue's price service, or "oracle" for the feeds on chain, which are taken where nothing is set) and
@@ -6,8 +6,10 @@ discounts; the rest of these; and the Reader's own figures at these prices, as t
 discounts are not known, which can only make a fee too high, and the Reader cannot be asked.
 
 Traps. The list of markets grows, so it is read anew at every block. One market may back longs and shorts with a single token. The
-Reader's `isPositionLiquidatable` judges with counters as they were last written, a liquidation with everything accrued. Not read: GM and
-GLV tokens, orders, funding that is claimable in markets without a position; auto-deleveraging is a risk of its own.
+Reader's `isPositionLiquidatable` judges with counters as they were last written, a liquidation with everything accrued. Older versions
+keep parameters under other keys and are refused; 2.2c bounds the funding rate for each side under keys that are not read here, and an
+old Reader would agree. Not read: GM and GLV tokens, orders, funding that is claimable in markets without a position; auto-deleveraging
+is a risk of its own.
 """
 
 from __future__ import annotations
@@ -154,7 +156,7 @@ def _place(here: _Here, listing: Listing) -> Steps[_Place]:
 def _state(here: _Here, listing: Listing) -> Steps[tuple[MarketState | None, str]]:
     try:
         return (yield from market_state(here.store, listing)), ""
-    except OutOfRange as error:
+    except (OutOfRange, Unsupported) as error:
         return None, str(error)
 
 

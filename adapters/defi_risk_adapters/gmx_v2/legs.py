@@ -23,7 +23,7 @@ from defi_risk.units import SECONDS_PER_YEAR, Quantity, exact_ratio
 from defi_risk_adapters.gmx_v2 import rule
 from defi_risk_adapters.gmx_v2.accrual import Rates
 from defi_risk_adapters.gmx_v2.exact import GmxExact
-from defi_risk_adapters.gmx_v2.fixed import ONE, PRICE_DECIMALS, apply_factor
+from defi_risk_adapters.gmx_v2.fixed import ONE, PRICE_DECIMALS, apply_factor, ceil_div
 from defi_risk_adapters.gmx_v2.prices import Quoted, Quotes, priced
 from defi_risk_adapters.gmx_v2.state import Pair
 
@@ -34,22 +34,26 @@ _HALVINGS: Final = 40
 
 
 def legs(exact: GmxExact, rates: Rates, quotes: Quotes, claimable: Pair[int], at: Context) -> tuple[Leg, ...]:
-    """All legs of a position. `claimable`: funding that its owner may claim in this market from earlier."""
+    """All legs of a position. `claimable`: funding that its owner may claim in this market from earlier; what has run up since can be
+    claimed only once the position is changed.
+    """
     state, position = exact.state, exact.position
     collateral = priced(quotes, position.collateral)
     price = rule.collateral_price(state, position, exact.prices)
-    found = [_margin(collateral, position.collateral, price, position.amount, at)]
+    found = [_margin(collateral, position.collateral, price, position.amount, at, available=_withdrawable(exact, price))]
     if exact.due.funding:
         found.append(_margin(collateral, position.collateral, price, -exact.due.funding, at))
     tokens = (state.listing.long, state.listing.short)
     for token, now, earlier in zip(tokens, exact.due.claimable, claimable, strict=True):
         if now + earlier:
             quote = priced(quotes, token)
-            found.append(_margin(quote, token, quote.band.low, now + earlier, at, enabled=False))
+            found.append(_margin(quote, token, quote.band.low, now + earlier, at, available=earlier, enabled=False))
     return (*found, _position(exact, rates, priced(quotes, state.listing.index), at))
 
 
-def _margin(quote: Quoted, token: Address, price: int, amount: int, at: Context, *, enabled: bool = True) -> Leg:
+def _margin(
+    quote: Quoted, token: Address, price: int, amount: int, at: Context, *, available: int | None = None, enabled: bool = True
+) -> Leg:
     ref = at.factor_of(quote.asset.id)
     return Leg(
         role=Role.MARGIN,
@@ -59,7 +63,19 @@ def _margin(quote: Quoted, token: Address, price: int, amount: int, at: Context,
         amount=Quantity(amount, quote.asset.decimals),
         price=_price(quote, token, price),
         enabled=enabled,
+        available=None if available is None else Quantity(available, quote.asset.decimals),
     )
+
+
+def _withdrawable(exact: GmxExact, price: int) -> int:
+    """Collateral that may be taken out while the position stays as it is: what opening asks for must be there without any profit, and
+    an order that leaves less than the least collateral closes the position (DecreasePositionUtils.sol, PositionUtils.sol,
+    `willPositionCollateralBeSufficient`). Nothing in a disabled market, which takes no orders.
+    """
+    if exact.state.disabled:
+        return 0
+    kept = max(apply_factor(exact.position.size_usd, _initial_factor(exact)), exact.state.min_collateral_usd)
+    return max(0, exact.position.amount - ceil_div(kept, price))
 
 
 def _position(exact: GmxExact, rates: Rates, quote: Quoted, at: Context) -> Leg:
@@ -82,7 +98,7 @@ def _position(exact: GmxExact, rates: Rates, quote: Quoted, at: Context) -> Leg:
             quote=USD,
             tiers=_tiers(exact),
             basis=Basis.ENTRY,
-            initial_rate=_initial_rate(exact),
+            initial_rate=exact_ratio(_initial_factor(exact), ONE),
             liquidation_fee=exact_ratio(exact.state.liquidation_fee, ONE),
             funding_8h=funding,
             funding_apart=True,
@@ -112,10 +128,10 @@ def _tiers(exact: GmxExact) -> tuple[Tier, ...]:
     return (floor, share) if least else (share,)
 
 
-def _initial_rate(exact: GmxExact) -> Decimal:
-    """What opening asks for: more as open interest grows."""
+def _initial_factor(exact: GmxExact) -> int:
+    """The share of the size (1e30) that opening asks for: more as open interest grows."""
     state, side = exact.state, exact.position.is_long
-    return exact_ratio(max(state.min_factor, apply_factor(state.open_interest(side), state.interest_multiplier.of(side))), ONE)
+    return max(state.min_factor, apply_factor(state.open_interest(side), state.interest_multiplier.of(side)))
 
 
 def _costs(exact: GmxExact) -> tuple[Decimal, Decimal]:

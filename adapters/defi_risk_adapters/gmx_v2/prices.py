@@ -77,7 +77,7 @@ def quotes(at: Context, store: Address, source: str, tokens: Sequence[Address]) 
         rounds = answers[len(metadata) :]
         rows = zip(tokens, feeds, settings[1::4], settings[2::4], settings[3::4], strict=True)
         parts = zip(rows, rounds[0::3], rounds[1::3], rounds[2::3], strict=True)
-        told = {row[0]: _fed(*row, *rest) for row, *rest in parts}
+        told = {row[0]: _fed(*row, *rest, now=at.timestamp) for row, *rest in parts}
     else:
         tickers, listed, age = yield [
             InfoCall(source, path=TICKERS, optional=True),
@@ -104,12 +104,16 @@ def _round_asks(feed: Address) -> tuple[Call, ...]:
     return tuple(CHAINLINK(feed, name, optional=True, forever=name != names[0]) for name in names)
 
 
-def _fed(token: Address, feed: Address, multiplier: int, heartbeat: int, stable: int, answer: Any, decimals: Any, text: Any) -> _Told | str:
-    """What a Chainlink feed says of a token."""
+def _fed(
+    token: Address, feed: Address, multiplier: int, heartbeat: int, stable: int, answer: Any, decimals: Any, text: Any, *, now: int
+) -> _Told | str:
+    """What a Chainlink feed says of a token. The venue takes no answer older than the heartbeat that it has set for it."""
     if feed == ZERO_ADDRESS:
         return f"the venue names no feed on chain for {short(token)}, which trades on signed prices"
     if isinstance(answer, Failed) or answer.answer <= 0 or answer.updatedAt <= 0:
         return f"the feed {short(feed)} gives no price for {short(token)}"
+    if heartbeat and now - answer.updatedAt > heartbeat:
+        return f"the feed {short(feed)} last priced {short(token)} {now - answer.updatedAt} s before the block; {heartbeat} s are allowed"
     price = answer.answer * multiplier // ONE
     if not 0 < price < HIGHEST:
         return f"the feed {short(feed)} gives a price for {short(token)} that cannot be"

@@ -7,10 +7,11 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from defi_risk.errors import OutOfRange
+from defi_risk.errors import OutOfRange, Unsupported
 from defi_risk.ids import ZERO_ADDRESS, Address
 from defi_risk.spi import Call, Interface, Steps
 from defi_risk.units import BPS
@@ -22,8 +23,11 @@ from defi_risk_adapters.gmx_v2.state import Borrowing, Funding, ImpactCurve, Lis
 
 REFERRALS: Final = Interface("defi_risk_abis", "gmx_v2/referral_storage")
 HIGHEST_EXPONENT: Final = 10 * ONE
-_BOOLS: Final = frozenset({"IS_MARKET_DISABLED", "SKIP_BORROWING_FEE_FOR_SMALLER_SIDE", "USE_OPEN_INTEREST_IN_TOKENS_FOR_BALANCE"})
-_ANYWHERE: Final = ("MIN_COLLATERAL_USD", "SKIP_BORROWING_FEE_FOR_SMALLER_SIDE", "USE_OPEN_INTEREST_IN_TOKENS_FOR_BALANCE")
+_FLAGS: Final = (
+    "SKIP_BORROWING_FEE_FOR_SMALLER_SIDE", "USE_OPEN_INTEREST_IN_TOKENS_FOR_BALANCE", "IGNORE_OPEN_INTEREST_FOR_USAGE_FACTOR",
+)  # fmt: skip
+_BOOLS: Final = frozenset({"IS_MARKET_DISABLED", *_FLAGS})
+_ANYWHERE: Final = ("MIN_COLLATERAL_USD", *_FLAGS)
 _OF_MARKET: Final = (
     "IS_MARKET_DISABLED", "MIN_COLLATERAL_FACTOR", "MIN_COLLATERAL_FACTOR_FOR_LIQUIDATION", "MAX_POSITION_IMPACT_FACTOR_FOR_LIQUIDATIONS",
     "LIQUIDATION_FEE_FACTOR", "FUNDING_FACTOR", "FUNDING_EXPONENT_FACTOR", "FUNDING_INCREASE_FACTOR_PER_SECOND",
@@ -34,7 +38,7 @@ _OF_BALANCE: Final = ("POSITION_FEE_FACTOR", "POSITION_IMPACT_FACTOR", "POSITION
 _OF_SIDE: Final = (
     "MIN_COLLATERAL_FACTOR_FOR_OPEN_INTEREST_MULTIPLIER", "BORROWING_FACTOR", "BORROWING_EXPONENT_FACTOR", "OPTIMAL_USAGE_FACTOR",
     "BASE_BORROWING_FACTOR", "ABOVE_OPTIMAL_USAGE_BORROWING_FACTOR", "OPEN_INTEREST_RESERVE_FACTOR", "CUMULATIVE_BORROWING_FACTOR",
-    "CUMULATIVE_BORROWING_FACTOR_UPDATED_AT",
+    "CUMULATIVE_BORROWING_FACTOR_UPDATED_AT", "MAX_OPEN_INTEREST",
 )  # fmt: skip
 _OF_SIDE_AND_TOKEN: Final = (
     "OPEN_INTEREST", "OPEN_INTEREST_IN_TOKENS", "FUNDING_FEE_AMOUNT_PER_SIZE", "CLAIMABLE_FUNDING_AMOUNT_PER_SIZE",
@@ -116,7 +120,7 @@ def _state(listing: Listing, value: Value, virtual: int | None) -> MarketState:
         pool=Pair(*(value("POOL_AMOUNT", market, token) // listing.divisor for token in (listing.long, listing.short))),
         interest=sided("OPEN_INTEREST", listing.divisor),
         interest_tokens=sided("OPEN_INTEREST_IN_TOKENS", listing.divisor),
-        borrowing=Pair(*(Borrowing(*(value(name, market, side) for name in _OF_SIDE[1:])) for side in (True, False))),
+        borrowing=Pair(*(_borrowing(market, side, value) for side in (True, False))),
         funding=_funding(market, value),
         funding_per_size=sided("FUNDING_FEE_AMOUNT_PER_SIZE"),
         claimable_per_size=sided("CLAIMABLE_FUNDING_AMOUNT_PER_SIZE"),
@@ -124,6 +128,11 @@ def _state(listing: Listing, value: Value, virtual: int | None) -> MarketState:
         in_tokens=bool(value("USE_OPEN_INTEREST_IN_TOKENS_FOR_BALANCE")),
         virtual=virtual,
     )
+
+
+def _borrowing(market: Address, side: bool, value: Value) -> Borrowing:
+    terms = Borrowing(*(value(name, market, side) for name in _OF_SIDE[1:]))
+    return replace(terms, most_interest=None) if value("IGNORE_OPEN_INTEREST_FOR_USAGE_FACTOR") else terms
 
 
 def _funding(market: Address, value: Value) -> Funding:
@@ -142,7 +151,10 @@ def _funding(market: Address, value: Value) -> Funding:
 
 
 def _checked(state: MarketState) -> MarketState:
-    """The state itself. Raises `OutOfRange` where a share is above 1, an exponent out of all bounds, or nothing must remain."""
+    """The state itself. Raises `OutOfRange` where a share is above 1, an exponent out of all bounds, or nothing must remain, and
+    `Unsupported` where a parameter lies under no key of this version: older ones kept one exponent for both ways of the balance, and no
+    share of the size for liquidations.
+    """
     market, curve = state.listing.token, state.impact
     shares = (state.min_factor, state.liquidation_factor, state.liquidation_fee, state.fee_improved, state.fee_worse, curve.liquidation_cap)
     powers = (curve.exponent_improved, curve.exponent_worse, state.funding.exponent, *(each.exponent for each in state.borrowing))
@@ -150,6 +162,9 @@ def _checked(state: MarketState) -> MarketState:
         raise OutOfRange(f"GMX market {market} has a parameter that cannot be")
     if not state.liquidation_factor and not state.min_collateral_usd:
         raise OutOfRange(f"the DataStore knows no liquidation rule for GMX market {market}")
+    nameless = (curve.factor_worse and not curve.exponent_worse) or (curve.factor_improved and not curve.exponent_improved)
+    if nameless or (state.min_factor and not state.liquidation_factor):
+        raise Unsupported(f"GMX market {market} keeps its parameters as another version does", hint="versions from 2.2b on are modelled")
     return state
 
 

@@ -94,7 +94,10 @@ class ImpactCurve:
 
 @dataclass(frozen=True, slots=True)
 class Borrowing:
-    """Borrowing fee of one side: the curve's parameters, and the fee for each USD of size so far with the time it was written."""
+    """Borrowing fee of one side: the curve's parameters, and the fee for each USD of size so far with the time it was written.
+
+    `most_interest`: the most open interest, of which what is open is a share that counts as usage too; None where it does not count.
+    """
 
     factor: int
     exponent: int
@@ -104,6 +107,7 @@ class Borrowing:
     reserve: int
     cumulative: int
     updated_at: int
+    most_interest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,12 @@ def standard(place: Place, dexs: Iterable[Dex], tokens: Mapping[int, Token], wit
     return found
 
 
+def aside(dexs: Iterable[Dex], tokens: Mapping[int, Token]) -> list[tuple[Token, Quantity]]:
+    """Cash of known dexs that is set aside for orders with isolated margin, in standard mode: it backs nothing yet."""
+    known = ((tokens.get(dex.collateral), dex.reserved) for dex in dexs if not dex.fault)
+    return [(coin, Quantity(amount, PERP_PLACES)) for coin, amount in known if coin is not None and amount]
+
+
 def pooled(place: Place, dexs: Sequence[Dex], coin: Token, cash: Fraction) -> Account:
     """Unified mode: one account for each token that dexs settle in, over all of them and the spot balance."""
     exact = PerpExact(

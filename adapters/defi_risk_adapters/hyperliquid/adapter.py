@@ -24,11 +24,12 @@ from typing import ClassVar, Final
 from defi_risk.errors import Unsupported
 from defi_risk.model import Account, Owner, Side, SourceReport
 from defi_risk.spi import Context, Market, Reading
+from defi_risk.units import Quantity
 from defi_risk_adapters.hyperliquid import accounts, idle, pools, reading
 from defi_risk_adapters.hyperliquid.accounts import Place
 from defi_risk_adapters.hyperliquid.info import SERVICE
 from defi_risk_adapters.hyperliquid.reading import PORTFOLIO, SilentError, State
-from defi_risk_adapters.hyperliquid.tokens import HYPE, USDC
+from defi_risk_adapters.hyperliquid.tokens import HYPE, USDC, Token
 
 STANDARD: Final = ("default", "disabled")
 UNIFIED: Final = "unifiedAccount"
@@ -73,23 +74,24 @@ def _refuse(state: State) -> None:
 def _accounts(place: Place, state: State) -> tuple[list[Account], list[str]]:
     """Accounts by mode, what backs nothing, and notes."""
     found = accounts.isolated(place, state.dexs, state.tokens)
-    left = list(state.tokens.values())
+    left, aside = list(state.tokens.values()), list[tuple[Token, Quantity]]()
     if state.mode in STANDARD:
         found += accounts.standard(place, state.dexs, state.tokens, state.withdrawable)
         found += accounts.unread(place, state.unread)
+        aside = accounts.aside(state.dexs, state.tokens)
     elif state.mode == UNIFIED:
         found += pools.unified(place, state)
         left = [token for token in left if token.number not in state.settling]
     else:
         found.append(pools.under_portfolio(place, state))
         left = pools.split(state)[1]
-    rest, notes = idle.account(place, left, state.tokens[USDC], state.tokens.get(HYPE), state.apart)
+    rest, notes = idle.account(place, left, state.tokens[USDC], state.tokens.get(HYPE), state.apart, aside)
     return found + rest, notes
 
 
 def _report(state: State, at: Context, notes: tuple[str, ...]) -> SourceReport:
     """How the service answered: its time, and what was left out."""
-    told = min(dex.state.time for dex in state.dexs) // 1_000
+    told = state.told
     outcomes = (f"{state.spot.outcomes} positions in outcome markets are left out",) if state.spot.outcomes else ()
     late = abs(at.timestamp - told) > LATE
     apart = f"its answers are {abs(at.timestamp - told)} s {'older' if told < at.timestamp else 'newer'} than the block"

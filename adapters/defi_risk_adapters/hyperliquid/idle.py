@@ -1,4 +1,4 @@
-"""What backs nothing on HyperCore: spot tokens that are no margin in the account's mode, shares of vaults, staked HYPE."""
+"""What backs nothing on HyperCore: spot tokens that are no margin in the account's mode, cash of orders, shares of vaults, staked HYPE."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ class Apart:
     staked: int
 
 
-def account(place: Place, tokens: Iterable[Token], usdc: Token, hype: Token | None, apart: Apart) -> tuple[list[Account], list[str]]:
-    """One account without a requirement, where there is anything, and notes about what could not be counted."""
-    counted: list[tuple[Token, Quantity]] = []
+def account(
+    place: Place, tokens: Iterable[Token], usdc: Token, hype: Token | None, apart: Apart, aside: Sequence[tuple[Token, Quantity]]
+) -> tuple[list[Account], list[str]]:
+    """One account without a requirement, where there is anything, and notes about what could not be counted. What is set `aside` comes
+    with its token.
+    """
+    counted = list(aside)
     notes: list[str] = []
     for token in tokens:
         if token.total is None:

@@ -134,13 +134,16 @@ def clearing(given: Any, dex: str) -> Clearing:
     """A `clearinghouseState`."""
     state = Answer(given, f"clearinghouseState {dex}".rstrip())
     every, cross = state["marginSummary"], state["crossMarginSummary"]
+    held = tuple(one for one in map(_held, state["assetPositions"].listing(MOST_COINS)) if one.size)
+    if len({one.coin for one in held}) < len(held):
+        raise OutOfRange(f"{state.path} lists two positions in one coin")
     return Clearing(
         time=state["time"].integer(0, 1 << 53),
         value=_number(every["accountValue"]),
         raw=_number(every["totalRawUsd"]),
         cross_raw=_number(cross["totalRawUsd"]),
         cross_maintenance=_number(state["crossMaintenanceMarginUsed"]),
-        held=tuple(one for one in map(_held, state["assetPositions"].listing(MOST_COINS)) if one.size),
+        held=held,
     )
 
 
@@ -163,16 +166,19 @@ def spot(given: Any) -> Spot:
     """A `spotClearinghouseState`."""
     state = Answer(given, "spotClearinghouseState")
     rows = state["balances"].listing(MOST_BALANCES)
-    tokens = [row for row in rows if row.get("token") is not None]
+    balances = {one.token: one for one in (_balance(row) for row in rows if row.get("token") is not None)}
+    outcomes = [row for row in rows if row.get("token") is None]
+    if len(balances) + len(outcomes) < len(rows):
+        raise OutOfRange(f"{state.path} has two balances of one token")
     ratio, enabled = state.get("portfolioMarginRatio"), state.get("portfolioMarginEnabled")
     return Spot(
-        balances={one.token: one for one in map(_balance, tokens)},
+        balances=balances,
         pooled=state.get("tokenToAvailableAfterMaintenance") is not None,
         portfolio=enabled is not None and enabled.flag(),
         ratio=None if ratio is None else _number(ratio),
         lent=_by_token(state.get("tokenToPortfolioBorrowRatio")),
         supplied=_by_token(state.get("tokenToPortfolioSupplyRatio")),
-        outcomes=sum(1 for row in rows if row.get("token") is None and _number(row["total"])),
+        outcomes=sum(1 for row in outcomes if _number(row["total"])),
     )
 
 

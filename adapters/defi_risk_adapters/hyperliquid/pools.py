@@ -25,6 +25,8 @@ from defi_risk_adapters.hyperliquid.reading import State
 from defi_risk_adapters.hyperliquid.tokens import USDC, Token
 
 SLACK: Final = Fraction(1, 1_000)
+APART: Final = 900
+"""Seconds between the service's time and the block's from which its balances and prices are not the block's."""
 
 
 def unified(place: Place, state: State) -> list[Account]:
@@ -33,24 +35,24 @@ def unified(place: Place, state: State) -> list[Account]:
     found: list[Account] = []
     for number in sorted(state.settling):
         dexs = [dex for dex in state.dexs if dex.collateral == number]
-        token = state.tokens.get(number)
-        known = _unified(place, state, token, dexs, blind or _fault(state, dexs, number)) if token or dexs else None
-        found += [known] if known else []
+        if number in state.tokens or dexs or _total(state, number):
+            found += _unified(place, state, number, dexs, blind or _fault(state, dexs, number))
     return found
 
 
-def _unified(place: Place, state: State, token: Token | None, dexs: Sequence[Dex], fault: str) -> Account | None:
-    number = token.number if token else dexs[0].collateral
+def _unified(place: Place, state: State, number: int, dexs: Sequence[Dex], fault: str) -> list[Account]:
+    """The account in one token; none where there is nothing in it."""
+    token = state.tokens.get(number)
     suffix, mode = accounts.pool(number, token.asset.symbol if token else "")
     if token is None or token.total is None:
         fault = fault or f"the chain does not tell the balance of token {number}"
     ledger = _ledger(state, token, dexs) if token and not fault else None
     if ledger is None:
-        return place.unknown(suffix, mode, fault or f"{LAGS}: its balance of token {number} is not the chain's")
+        return [place.unknown(suffix, mode, fault or f"{LAGS}: its balance of token {number} is not the chain's")]
     cash = ledger - sum(dex.isolated_cash for dex in dexs)
     if token is None or (not cash and not any(dex.cross for dex in dexs)):
-        return None
-    return accounts.pooled(place, dexs, token, cash)
+        return []
+    return [accounts.pooled(place, dexs, token, cash)]
 
 
 def _fault(state: State, dexs: Sequence[Dex], number: int) -> str:
@@ -66,7 +68,8 @@ def _ledger(state: State, token: Token, dexs: Sequence[Dex]) -> Fraction | None:
     within = balance - sum(perp.value for dex in dexs for perp in dex.perps)
     theirs = _told(state, token.number, dexs)
     slack = max(Fraction(MICRO), SLACK * abs(_total(state, token.number)))
-    return next((ours for ours in (apart, within) if abs(ours - theirs) <= slack), None)
+    nearest = min(apart, within, key=lambda ours: abs(ours - theirs))
+    return nearest if abs(nearest - theirs) <= slack else None
 
 
 def _told(state: State, number: int, dexs: Sequence[Dex]) -> Fraction:
@@ -82,10 +85,17 @@ def _total(state: State, number: int) -> Fraction:
 
 
 def under_portfolio(place: Place, state: State) -> Account:
-    """The account under portfolio margin. Debt and supplied tokens are in the service's balances, so its ledger is taken."""
-    faults = [one.reason for one in state.unread] + [dex.fault for dex in state.dexs if dex.fault]
+    """The account under portfolio margin. Debt and supplied tokens are in the service's balances, so its ledger is taken if recent."""
+    apart = abs(place.at.timestamp - state.told)
+    faults = [f"{LAGS}: its balances are {apart:,} s apart from the block"] if apart > APART else []
+    faults += [one.reason for one in state.unread] + [dex.fault for dex in state.dexs if dex.fault]
     if any(dex.collateral != USDC for dex in state.dexs):
         faults.append("portfolio margin over a dex that does not settle in USDC is not modelled")
+    faults += [
+        f"the chain does not tell what token {number} is, which is collateral"
+        for number, told in state.spot.balances.items()
+        if told.pledged and portfolio.counts(number, state.reserves) and number not in state.tokens
+    ]
     try:
         portfolio.check(state.spot, [dex.state for dex in state.dexs], state.reserves)
     except (AdapterError, BadAnswer) as error:

@@ -8,7 +8,7 @@ no other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,17 +25,23 @@ from defi_risk_adapters.hyperliquid.precompiles import PERP_PLACES, core, perp_i
 LAGS: Final = "the info service lags the chain"
 MOST_LEVERAGE: Final = 1_000
 MICRO: Final = 10**PERP_PLACES
+CLOSE: Final = 1_000
+"""The share of its cash by which the service may differ from the chain, where that must tell whether both are of one moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A position that is not known, and why. `cash` is its `isolatedRawUsd` (0: cross margin), None where the chain did not tell it."""
+    """A position that is not known, and why. `cash` is its `isolatedRawUsd` (0: cross margin), None where the chain did not tell it; `size`
+    and `mark` are the chain's, a mark of 0 is none.
+    """
 
     number: int
     coin: str
     isolated: bool
     reason: str
     cash: int | None = None
+    size: int = 0
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +79,12 @@ class Dex:
         """Cash of cross margin: not what isolated positions have, nor what is set aside for orders that will be isolated."""
         if not self._whole:
             return int(self.summary.rawUsd)
-        return int(self.summary.rawUsd) - self.isolated_cash - self._reserved
+        return int(self.summary.rawUsd) - self.isolated_cash - self.reserved
 
     @property
     def ledger(self) -> int:
         """All cash of the dex, that of isolated positions too: what it holds less what its positions are worth."""
-        return self.cash + self._reserved + self.isolated_cash
+        return self.cash + self.reserved + self.isolated_cash
 
     @property
     def isolated_cash(self) -> int:
@@ -91,23 +97,46 @@ class Dex:
         for one in self.lost:
             if not one.isolated or one.cash is None:
                 return one.reason
-        missing = self.summary.ntlPos - sum(abs(perp.value) for perp in self._counted)
-        if missing < 0 or (missing and not self.lost):
+        blind = [one for one in self.lost if not one.mark]
+        if blind and not self._whole:
+            # whether the summary counts isolated positions, and so their cash, cannot be told
+            return blind[0].reason
+        values = [perp.value for perp in self._counted] + [one.size * one.mark for one in self.lost if self._whole]
+        missing = self.summary.ntlPos - sum(map(abs, values))
+        if not _fits(missing, self.summary.accountValue - self.summary.rawUsd - sum(values), blind):
             return f"{LAGS}: positions there and on chain differ by a notional of {exact_ratio(missing, MICRO):.6f}"
-        return f"{LAGS}: it sets less aside than isolated positions have" if self._reserved < 0 else ""
+        if self.reserved < 0:
+            return f"{LAGS}: it sets less aside than isolated positions have"
+        # nothing else tells of a position on the side of one without a mark, nor that what is set aside is of the chain's cash
+        if (blind or self.reserved) and abs(self.cash - self._told_cash) > max(MICRO, abs(self._told_cash) // CLOSE):
+            return f"{LAGS}: the cash of cross margin there and on chain differ by {exact_ratio(self.cash - self._told_cash, MICRO):.6f}"
+        return ""
+
+    @property
+    def _told_cash(self) -> int:
+        return int(EXACT.scaleb(self.state.cross_raw, PERP_PLACES).to_integral_value())
 
     @property
     def _whole(self) -> bool:
         """Whether the chain's summary counts isolated positions. The documentation does not say: its notional tells."""
-        return bool(self.lost) or not self.isolated or self.summary.ntlPos != sum(abs(perp.value) for perp in self.cross)
+        return not (self.isolated or self.lost) or self.summary.ntlPos != sum(abs(perp.value) for perp in self.cross)
 
     @property
     def _counted(self) -> tuple[Perp, ...]:
         return self.perps if self._whole else self.cross
 
     @property
-    def _reserved(self) -> int:
+    def reserved(self) -> int:
+        """Cash that is set aside for orders that will be isolated, as the service says."""
         return int(EXACT.scaleb(self.state.reserved, PERP_PLACES).to_integral_value())
+
+
+def _fits(missing: int, signed: int, blind: Sequence[Lost]) -> bool:
+    """Whether the notional that is `missing`, `signed` by sides, can be that of positions without a mark."""
+    if not blind:
+        return not missing
+    longs, shorts = (any(one.size * side > 0 for one in blind) for side in (1, -1))
+    return abs(signed) <= missing and (longs or signed == -missing) and (shorts or signed == missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +195,13 @@ def _position(at: Context, held: Held, number: int, answers: Sequence[Any], meta
         return Lost(number, held.coin, held.isolated, f"the chain does not tell the position in {held.coin}: {position.reason}")
     cash = position.isolatedRawUsd if position.isIsolated else 0
     fault = _fault(held, position, mark, info)
+    lost = Lost(number, held.coin, position.isIsolated, fault, cash, position.szi, _known(mark))
     if fault:
-        return Lost(number, held.coin, position.isIsolated, fault, cash)
+        return lost
     try:
         tiers = meta.tiers(info.marginTableId)
     except BadAnswer as error:
-        return Lost(number, held.coin, position.isIsolated, error.message, cash)
+        return replace(lost, reason=error.message)
     return Perp(
         number=number,
         key=f"markPx:{number}",
@@ -185,6 +215,11 @@ def _position(at: Context, held: Held, number: int, answers: Sequence[Any], meta
         tiers=tiers,
         price_places=PERP_PLACES - info.szDecimals,
     )
+
+
+def _known(mark: Any) -> int:
+    """A mark, 0 where there is none."""
+    return 0 if isinstance(mark, Failed) else int(mark)
 
 
 def _fault(held: Held, position: Any, mark: Any, info: Any) -> str:

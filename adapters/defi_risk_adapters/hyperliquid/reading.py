@@ -14,6 +14,7 @@ from typing import Any, Final
 from defi_risk.errors import AdapterError, AddressError, BadAnswer
 from defi_risk.ids import Address, parse_address
 from defi_risk.spi import Ask, Context, Failed, Steps, together
+from defi_risk.units import plain
 from defi_risk_adapters.hyperliquid import info, positions, tokens
 from defi_risk_adapters.hyperliquid.idle import Apart
 from defi_risk_adapters.hyperliquid.info import Meta, Reserve, Spot, question
@@ -45,6 +46,11 @@ class State:
     apart: Apart
     withdrawable: int | None
     notes: tuple[str, ...]
+
+    @property
+    def told(self) -> int:
+        """When the service answered, in unix seconds: the oldest of its answers that say so."""
+        return min(dex.state.time for dex in self.dexs) // 1_000
 
     @property
     def settling(self) -> frozenset[int]:
@@ -98,7 +104,7 @@ def read(at: Context, service: str, user: Address) -> Steps[State | None]:
         reserves=reserves,
         apart=Apart(vaults, first.staked),
         withdrawable=first.withdrawable,
-        notes=(*first.notes, *lost),
+        notes=(*first.notes, *lost, *_strange(first.spot, found)),
     )
 
 
@@ -166,10 +172,16 @@ def _staked(answer: Any, notes: list[str]) -> int:
 def _addresses(answer: Any, notes: list[str]) -> tuple[Address, ...]:
     """The vaults that the service names."""
     try:
-        return tuple(map(parse_address, info.vaults(_told(answer, "userVaultEquities"))))
+        return tuple(dict.fromkeys(map(parse_address, info.vaults(_told(answer, "userVaultEquities")))))
     except (BadAnswer, SilentError, AddressError) as error:
         notes.append(f"shares of vaults are left out: {error.message}")
         return ()
+
+
+def _strange(spot: Spot, found: Mapping[int, Token]) -> list[str]:
+    """Notes about balances of tokens of which the chain tells nothing."""
+    missing = [one for number, one in spot.balances.items() if one.total and number not in found]
+    return [f"the chain does not tell what token {one.token} ({one.coin}) is: {plain(one.total)} of it are left out" for one in missing]
 
 
 def _vaults(user: Address, vaults: Sequence[Address]) -> Steps[tuple[int, list[str]]]:

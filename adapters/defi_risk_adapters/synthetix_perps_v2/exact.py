@@ -160,6 +160,16 @@ class PerpExact:
             bound = max(bound, self.rules.min_margin) + MILLI
         return max(0, self.remaining(price) - bound)
 
+    def withdrawable(self) -> int:
+        """What the market would let the owner take out at the present price. The view leaves out two things that a withdrawal checks:
+        that no order is waiting, and that more than the line with the premium stays (`transferMargin`, `_updatePositionMargin`).
+        """
+        if self.order:
+            return 0
+        if not self.size:
+            return self.margin
+        return max(0, min(self.accessible(self.price), self._worth(self.price) - self.premium(self.price) - self.line(self.price) - 1))
+
     def liquidation_price(self, price: int) -> int:
         """The venue's estimate of the price of the line, with fees and funding as they are at `price` (`liquidationPrice`)."""
         if not self.size:

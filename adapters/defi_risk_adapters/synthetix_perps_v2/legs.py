@@ -22,7 +22,8 @@ def legs_of(exact: PerpExact, coin: Asset, manager: str, price: Price, at: Conte
     if exact.margin:
         ref = at.factor_of(coin.id)
         par = Price(Quantity(1, 0), USD, manager)
-        yield Leg(role=Role.MARGIN, asset=coin, factor=ref.factor, peg=ref.peg, amount=Quantity(exact.margin, DECIMALS), price=par)
+        amount, available = (Quantity(raw, DECIMALS) for raw in (exact.margin, exact.withdrawable()))
+        yield Leg(role=Role.MARGIN, asset=coin, factor=ref.factor, peg=ref.peg, amount=amount, price=par, available=available)
     if not exact.size:
         return
     ref = at.factor_of(exact.asset.id)

@@ -14,11 +14,11 @@ from statistics import median_low
 from typing import Final, Literal
 
 from defi_risk.health.account import Assessed
-from defi_risk.health.normal import Form, Holding, Key, Ladder
+from defi_risk.health.normal import Form, Holding, Key, Ladder, closing_cost
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.whatif import initial_requirement
 from defi_risk.ids import Factor
-from defi_risk.model import Basis, Contract, Role, Side
+from defi_risk.model import Contract, Role, Side
 
 Kind = Literal["withdraw", "deposit", "repay", "borrow", "close", "add"]
 SOURCES: Final = ("withdraw", "borrow", "add")
@@ -211,10 +211,10 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
         None,
     )
     settled = None if into is None else stand.one.normal.holdings[into]
-    gain = sum(holding.worth.values())
-    cash = (gain - _fee(stand, holding)) * _settling(stand, holding, settled)
+    cost = 0.0 if holding.leg.position is None else closing_cost(stand.one.normal, holding, holding.leg.position)
+    cash = (sum(holding.worth.values()) - cost) * _settling(stand, holding, settled)
     weight, initial = (1.0, 1.0) if settled is None or cash < 0 else (settled.weight, settled.initial_weight)
-    net = {key: -amount / size for key, amount in holding.worth.items()}
+    net = {key: -amount / size for key, amount in holding.counts.items()}  # the way out is off C already: it is not lost twice
     for key, amount in holding.needs.items():
         net[key] = net.get(key, 0.0) + amount / size
     if holding.coin is not None:
@@ -227,7 +227,7 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
         most=size,
         whole=True,
         net=net,
-        free=(cash * initial - gain + needed) / size,
+        free=(cash * initial - sum(holding.counts.values()) + needed) / size,
         cost=1.0 + PREFERRED["close"],
         cash=cash / size,
         into=into,
@@ -246,19 +246,3 @@ def _settling(stand: Stand, holding: Holding[float], settled: Holding[float] | N
 
 def _with_quotes(stand: Stand, quotes: Mapping[Factor, float]) -> Mapping[Factor, float]:
     return {**quotes, **{key.factor: usd for key, usd in stand.one.normal.quotes.items()}}
-
-
-def _fee(stand: Stand, holding: Holding[float]) -> float:
-    """USD that closing the whole position costs: the fee on the notional that the venue's rates apply to, and what its rule takes off for
-    the way out.
-    """
-    position = holding.leg.position
-    if position is None:
-        return 0.0
-    notional = abs(holding.value)
-    if position.basis is Basis.ENTRY:
-        ratio = float(position.entry) / float(position.mark)
-        notional *= ratio if position.contract is Contract.LINEAR else 1.0 / ratio
-    quote = Key(position.quote, position.quote_peg)
-    coin = stand.one.normal.quotes[quote] * (1.0 if position.contract is Contract.LINEAR else float(position.mark))
-    return float(position.close_fee) * notional + float(position.exit_cost) * coin

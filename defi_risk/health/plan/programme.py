@@ -19,6 +19,7 @@ from defi_risk.health.normal import Key
 from defi_risk.health.plan.moves import SINKS, SOURCES, Movement, Problem, Stand
 from defi_risk.health.plan.order import effects, margins
 from defi_risk.health.plan.way import Array, Climb, Followed, Multipliers, Way, follow
+from defi_risk.model import Side
 
 SPAN: Final = 1e6
 """What the gross of a book is scaled to: a tolerance of 1e-7 is then a share of 1e-13."""
@@ -233,7 +234,9 @@ class Programme:
             upper.add(terms, max(0.0, spare) / self.unit)
 
     def _keep_cash(self, upper: _Rows) -> None:
-        """No more leaves a balance than is there once positions are settled, nor a market than it can pay."""
+        """No more leaves a balance than is there once positions are settled, nor a lending market than its pool can pay. What may leave a
+        margin account is that account's own figure.
+        """
         moves = self.problem.movements
         paying: dict[tuple[str | None, str, str, str], list[int]] = {}
         for index, move in enumerate(moves):
@@ -241,7 +244,7 @@ class Programme:
                 continue
             one = self.problem.stands[move.stand].one
             leg, account = one.normal.holdings[move.leg].leg, one.account
-            if leg.available is not None:
+            if leg.available is not None and account.side is Side.LENDING:
                 paying.setdefault((account.chain, account.venue, account.market, leg.asset.id), []).append(index)
             settled = [(other, -moves[other].cash) for other in self.by_stand[move.stand] if moves[other].into == move.leg]
             if settled and move.kind == "withdraw" and move.token is not None:

@@ -13,7 +13,8 @@ from tests.localchain.people import person
 from tests.localchain.tokens import deploy_feed, units
 
 STABLES = ("USDC",)
-HEARTBEAT = 86_400
+HEARTBEAT = 400 * 86_400
+"""Feeds answer here when they are told to, and time passes by the month."""
 
 
 def deploy_gmx(anvil: Anvil, assets: Assets | None = None) -> GmxMarket:
@@ -49,6 +50,7 @@ def _set_venue(made: GmxMarket) -> None:
     made.write({key("MIN_COLLATERAL_USD"): made.venue.min_collateral_usd, key("MAX_ORACLE_PRICE_AGE"): 300})
     made.store.send("set_bool", key("USE_OPEN_INTEREST_IN_TOKENS_FOR_BALANCE"), made.venue.in_tokens)
     made.store.send("set_bool", key("SKIP_BORROWING_FEE_FOR_SMALLER_SIDE"), made.venue.skip_smaller_side)
+    made.store.send("set_bool", key("IGNORE_OPEN_INTEREST_FOR_USAGE_FACTOR"), made.venue.ignore_interest)
     for coin in made.coins.values():
         made.store.send("set_address", key("PRICE_FEED", coin.address), coin.feed.address)
         made.write(

@@ -64,6 +64,7 @@ _PLAINER: Final = {  # funding that follows the skew alone
 }
 _CURVE: Final = {
     "MIN_COLLATERAL_FACTOR_FOR_OPEN_INTEREST_MULTIPLIER": factor("0.00000000006"),
+    "MAX_OPEN_INTEREST": factor(40_000_000),
     "BORROWING_FACTOR": yearly("0.3"),
     "BORROWING_EXPONENT_FACTOR": ONE,
     "OPTIMAL_USAGE_FACTOR": 0,
@@ -71,7 +72,8 @@ _CURVE: Final = {
     "ABOVE_OPTIMAL_USAGE_BORROWING_FACTOR": 0,
     "OPEN_INTEREST_RESERVE_FACTOR": factor("0.8"),
 }
-_KINK: Final = {
+_KINK: Final = {  # and open interest uses more of its limit than of the reserve
+    "MAX_OPEN_INTEREST": factor(1_500_000),
     "BORROWING_FACTOR": 0,
     "OPTIMAL_USAGE_FACTOR": factor("0.1"),
     "BASE_BORROWING_FACTOR": yearly("0.2"),
@@ -108,11 +110,14 @@ MARKETS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Venue:
-    """A deployment: `in_tokens` weighs the balance of longs and shorts in tokens. `unread` are users that need no recording."""
+    """A deployment: `in_tokens` weighs the balance of longs and shorts in tokens, `ignore_interest` takes usage of the reserve alone.
+    `unread` are users that need no recording.
+    """
 
     name: str
     in_tokens: bool = False
     skip_smaller_side: bool = False
+    ignore_interest: bool = False
     markets: tuple[Setting, ...] = field(default=MARKETS)
     min_collateral_usd: int = factor(1)
     unread: tuple[str, ...] = ()
@@ -126,6 +131,7 @@ IN_TOKENS: Final = Venue(
     "gmx-tokens",
     in_tokens=True,
     skip_smaller_side=True,
+    ignore_interest=True,
     unread=(  # their price impact shows nothing that others' does not
         "long", "long-in-eth", "sol-short-in-eth", "single-short", "link-long", "link-short", "profit-long", "capped-profit", "loss",
         "under-water", "under-water-short", "near-the-line", "tiny", "referred", "well-referred", "professional", "both", "disabled",
