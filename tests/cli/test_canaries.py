@@ -17,6 +17,7 @@ from tests.cli.books import SAFE
 from tests.cli.node import Node, running
 from tests.cli.runner import Ended, run
 
+pytestmark = pytest.mark.slow
 WALLET = "0x" + "1" * 40
 SECRETS = {
     name: f"canary-{name}-7f3a+/9c"

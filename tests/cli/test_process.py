@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.books import SAFE, written
 
+pytestmark = pytest.mark.slow
 HEAVY = (
     "web3",
     "pandas",

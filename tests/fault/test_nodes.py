@@ -16,6 +16,7 @@ from tests.fault.chaos import ChaosNode, nodes
 from tests.fault.faults import FAULTS, PHASES, Case
 from tests.fault.world import CONTRACT, ETHEREUM, VAULT, TestClock, World, owner
 
+pytestmark = pytest.mark.slow
 ROUND_1: list[Ask] = [*(VAULT(CONTRACT, "shares", owner(n)) for n in range(5)), VAULT(CONTRACT, "decimals"), NativeBalance(owner(1))]
 ROUND_2: list[Ask] = [*(VAULT(CONTRACT, "shares", owner(n)) for n in range(90, 93)), VAULT(CONTRACT, "refuses", optional=True)]
 
