@@ -12,7 +12,7 @@ whether an account stands exactly on its line.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
@@ -20,7 +20,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from defi_risk.errors import MissingPrice
 from defi_risk.ids import USD, Factor, Peg
 from defi_risk.model import Account, Basis, Contract, Leg, Position, Role, Side
-from defi_risk.units import EXACT, Quantity
+from defi_risk.units import Quantity
 
 N = TypeVar("N", float, Fraction)
 
@@ -155,19 +155,6 @@ def coin_usd(normal: Normal[float], position: Position) -> float:
     """USD for one unit of the coin that a position settles in."""
     quote = normal.quotes[Key(position.quote, position.quote_peg)]
     return quote if position.contract is Contract.LINEAR else float(position.mark) * quote
-
-
-def scaled(position: Position, share: Decimal) -> Position:
-    """A share of a position, exact: its size, what has run up in it and what closing it costs. Entry, mark, brackets and rates stay."""
-    pnl = position.unrealized_pnl
-    return replace(
-        position,
-        size=EXACT.multiply(position.size, share),
-        unrealized_pnl=None if pnl is None else EXACT.multiply(pnl, share),
-        accrued_funding=EXACT.multiply(position.accrued_funding, share),
-        accrued_fees=EXACT.multiply(position.accrued_fees, share),
-        exit_cost=EXACT.multiply(position.exit_cost, share),
-    )
 
 
 def in_floats(account: Account, quotes: Mapping[Factor, float]) -> Normal[float]:

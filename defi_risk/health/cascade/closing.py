@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from defi_risk.health.cascade.holdings import Multipliers, assembled, at, revalued, tokens, worth
 from defi_risk.health.distance import CASH
-from defi_risk.health.normal import Holding, Key, Normal, in_floats, scaled
+from defi_risk.health.normal import Holding, Key, Normal, in_floats
+from defi_risk.health.settled import scaled
 from defi_risk.model import ONE, Account, Basis, Contract, Leg, Position, Role
 from defi_risk.units import EXACT, Quantity
 

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from defi_risk.health.normal import scaled
 from defi_risk.health.plan.moves import SINKS, SOURCES, Kind, Movement, Problem
+from defi_risk.health.settled import earned, scaled
 from defi_risk.health.whatif import credited, edited
 from defi_risk.ids import AccountId, AssetId, Factor
 from defi_risk.model import Account, Basis, Contract, Leg, Position
@@ -146,8 +146,8 @@ def _closed(account: Account, index: int, amount: Decimal, quotes: Mapping[Facto
     if position is None:
         raise ValueError(f"leg {index} of {account.id} is no position")
     share = EXACT.divide(amount, abs(position.size))
-    earned, fee = _settled(position)
-    cash = EXACT.multiply(EXACT.subtract(earned, fee), share).quantize(_SIZE_PLACES, rounding=ROUND_FLOOR, context=EXACT)
+    gain, fee = _settled(position)
+    cash = EXACT.multiply(EXACT.subtract(gain, fee), share).quantize(_SIZE_PLACES, rounding=ROUND_FLOOR, context=EXACT)
     left = EXACT.subtract(abs(position.size), amount)
     smaller = replace(scaled(position, EXACT.subtract(Decimal(1), share)), size=left.copy_sign(position.size))
     legs = credited(account, position, leg.factor, cash, quotes)
@@ -160,13 +160,7 @@ def _settled(position: Position) -> tuple[Decimal, Decimal]:
     price = position.entry if position.basis is Basis.ENTRY else position.mark
     linear = position.contract is Contract.LINEAR
     notional = EXACT.multiply(position.size, price) if linear else EXACT.divide(position.size, price)
-    earned = position.unrealized_pnl
-    if earned is None and linear:
-        earned = EXACT.multiply(position.size, EXACT.subtract(position.mark, position.entry))
-    elif earned is None:
-        earned = EXACT.subtract(EXACT.divide(position.size, position.entry), EXACT.divide(position.size, position.mark))
-    earned = EXACT.subtract(EXACT.add(earned, position.accrued_funding), position.accrued_fees)
-    return earned, EXACT.add(EXACT.multiply(abs(notional), position.close_fee), position.exit_cost)
+    return earned(position), EXACT.add(EXACT.multiply(abs(notional), position.close_fee), position.exit_cost)
 
 
 def _without_empty(account: Account) -> Account:

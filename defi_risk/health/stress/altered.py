@@ -13,6 +13,7 @@ from typing import Final
 from defi_risk.health.account import Assessed
 from defi_risk.health.normal import Key
 from defi_risk.health.settings import HealthSettings
+from defi_risk.health.settled import earned
 from defi_risk.ids import AssetId, Factor
 from defi_risk.model import Account, Asset, Contract, Leg, Position, Price, Role, Tier
 from defi_risk.units import EXACT, Quantity
@@ -77,7 +78,7 @@ def altered(one: Assessed, lost: frozenset[int], margin_rates: Decimal, funding_
             continue
         coin = _coin(leg, position)
         if index in lost:
-            cash[coin] = EXACT.add(cash.get(coin, Decimal(0)), _profit(position))
+            cash[coin] = EXACT.add(cash.get(coin, Decimal(0)), earned(position))
             continue
         if funding_8h:
             rate = EXACT.multiply(funding_8h, Decimal(FUNDING_INTERVALS))
@@ -99,16 +100,6 @@ def _notional(position: Position) -> Decimal:
     """At today's mark, in the coin that the position settles in."""
     size = position.size.copy_abs()
     return (EXACT.multiply if position.contract is Contract.LINEAR else EXACT.divide)(size, position.mark)
-
-
-def _profit(position: Position) -> Decimal:
-    """What has been earned in the coin that the position settles in, as `normal.gain` has it."""
-    earned, size, entry, mark = position.unrealized_pnl, position.size, position.entry, position.mark
-    if earned is None and position.contract is Contract.LINEAR:
-        earned = EXACT.multiply(size, EXACT.subtract(mark, entry))
-    elif earned is None:
-        earned = EXACT.subtract(EXACT.divide(size, entry), EXACT.divide(size, mark))
-    return EXACT.subtract(EXACT.add(earned, position.accrued_funding), position.accrued_fees)
 
 
 def _dearer(position: Position, by: Decimal) -> Position:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from defi_risk import exact_json
+from tests.localchain import loopback
 from tests.localchain.gains.market import GainsMarket
 from tests.localchain.gains.parameters import PRICE_DECIMALS
 from tests.localchain.gains.recipes import RECIPES
 
-HOST: Final = "127.0.0.1"
 VARIABLE: Final = "GAINS_PRICES"
 """Where the service's address is put: a market that names it needs no port, so recordings are the same on every machine."""
 RECORDED: Final = (
@@ -40,7 +38,7 @@ class Prices:
     say: Callable[[], Any]
     down: bool = False
 
-    def answer(self, path: str) -> tuple[int, bytes]:
+    def answer(self, path: str, _: bytes) -> tuple[int, bytes]:
         """Status and body for a path."""
         if self.down or path != "/charts":
             return (503 if self.down else 404), b"null"
@@ -61,37 +59,10 @@ def served(market: GainsMarket) -> Generator[tuple[GainsMarket, Prices]]:
     """The same market as one that is priced by a service, and the service; its address is in the environment meanwhile."""
     prices = Prices(lambda: charts(market))
     unread = tuple(recipe.label for recipe in RECIPES if recipe.label not in RECORDED)
-    with _serving(prices) as url:
+    with loopback.serving(prices.answer) as url:
         before = os.environ.get(VARIABLE)
         os.environ[VARIABLE] = url
         try:
             yield replace(market, name="gains-service", prices=f"${{{VARIABLE}}}", unread=unread), prices
         finally:
             os.environ.pop(VARIABLE) if before is None else os.environ.update({VARIABLE: before})
-
-
-@contextmanager
-def _serving(prices: Prices) -> Generator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            status, body = prices.answer(self.path)
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer((HOST, 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://{HOST}:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()

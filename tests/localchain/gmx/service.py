@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any
 
+from tests.localchain import loopback
 from tests.localchain.gmx.market import Band, Coin
-
-HOST: Final = "127.0.0.1"
-HTTP: Final = "HTTP/1.1"
 
 
 @dataclass
@@ -57,28 +53,9 @@ class Service:
 def serving(service: Service) -> Generator[Service]:
     """Let it answer at its `url` until the block is left."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = HTTP
+    def told(path: str, _: bytes) -> tuple[int, bytes]:
+        status, body = service.answer(path)
+        return status, json.dumps(body).encode()
 
-        def do_GET(self) -> None:
-            status, told = service.answer(self.path)
-            body = json.dumps(told).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer((HOST, 0), Handler) as server:
-        server.daemon_threads = True
-        service.url = f"http://{HOST}:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield service
-        finally:
-            server.shutdown()
-            thread.join()
+    with loopback.serving(told) as service.url:
+        yield service

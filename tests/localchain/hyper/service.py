@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final
+from typing import Any
 
-HOST: Final = "127.0.0.1"
+from tests.localchain import loopback
+
 Info = Callable[[dict[str, Any]], Any]
 
 
@@ -21,11 +20,11 @@ class NotServed(Exception):
 class InfoService:
     """A running service. `say` answers questions; `down` makes it refuse all, `asked` counts questions by type."""
 
-    def __init__(self, server: ThreadingHTTPServer, say: Info) -> None:
+    def __init__(self, say: Info) -> None:
         self.say = say
         self.down = False
         self.asked: Counter[str] = Counter()
-        self.url: Final = f"http://{HOST}:{server.server_address[1]}/info"
+        self.url = ""
 
     def answer(self, path: str, body: bytes) -> tuple[int, bytes]:
         """Status and body for a posted question."""
@@ -43,27 +42,7 @@ class InfoService:
 def serving(say: Info) -> Generator[InfoService]:
     """A service that answers with what `say` returns, until the block is left."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            status, body = service.answer(self.path, self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer((HOST, 0), Handler) as server:
-        server.daemon_threads = True
-        service = InfoService(server, say)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        try:
-            yield service
-        finally:
-            server.shutdown()
-            thread.join()
+    service = InfoService(say)
+    with loopback.serving(service.answer) as url:
+        service.url = f"{url}/info"
+        yield service
