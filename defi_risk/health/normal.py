@@ -257,8 +257,9 @@ class _Builder(Generic[N]):
         earned = gain(position, self.of) * coin[1]
         # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / p) coins at p s_f each
         pnl = _pair(base, value if linear else value + earned, quote, earned - value if linear else -value)
-        counts = dict(pnl)
+        counts = pnl
         if position.exit_cost:
+            counts = dict(pnl)
             self._add(counts, coin[0], -self.of(position.exit_cost) * coin[1])
         for key, amount in counts.items():
             self._add(self.c, key, amount)

@@ -485,6 +485,9 @@ def test_a_feed_on_the_chain_tells_the_decimals_of_a_synthetic_token() -> None:
     price = account.legs[-1].price
     assert price is not None
     assert (price.updated_at, price.heartbeat) == (NOW - 60, 3_600)
+    late = drive(GmxV2().read(OWNER, world.market("oracle"), world.context(NOW + 3_541)), answer).account
+    assert (late.status, "3601 s before the block" in late.reason) == ("unknown", True)
+    assert drive(GmxV2().read(OWNER, world.market("oracle"), world.context(NOW + 3_540)), answer).account.status == "ok"
     said[feeds[INDEX]] = 0
     unknown = drive(GmxV2().read(OWNER, world.market("oracle"), world.context()), answer).account
     assert (unknown.status, "gives no price" in unknown.reason) == ("unknown", True)

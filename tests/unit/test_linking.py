@@ -321,3 +321,12 @@ class TestFind:
         first, second = perp(A, 500), perp(B)
         traced = linking.traced([aave(), first, second], (A,), Log().borrow(12_000).move(A, VAULT, 500).seen())
         assert linking.find([aave(), first, second], [], traced) == traced
+
+
+def test_what_a_venue_only_owes_back_is_no_margin_that_anybody_posted() -> None:
+    """Funding that grows with the price is written as margin, and cannot be moved."""
+    posted = perp()
+    [row] = posted.legs
+    owed_back = replace(posted, legs=(replace(row, movable=False),))
+    assert [link.how for link in linking.find([aave(), posted], [])] == [How.AMOUNTS]
+    assert linking.find([aave(), owed_back], []) == ()

@@ -12,7 +12,8 @@ from defi_risk.explain.accrual import funding
 from defi_risk.health.account import assess
 from defi_risk.health.carry import carry_usd_per_year, time_to_liquidation
 from defi_risk.health.cascade.liquidation import liquidate
-from defi_risk.health.normal import Key, in_floats, in_fractions
+from defi_risk.health.normal import Key, gain, in_floats, in_fractions
+from defi_risk.health.settled import earned, scaled
 from defi_risk.model import NOTHING, Account, Basis, Contract, Feed, Leg, LiquidationRule, Price, Role
 from defi_risk.snapshot.restore import check, restore
 from defi_risk.testing.moves import disagreements, subject, tick_faults, worse_with_more
@@ -107,6 +108,18 @@ def test_either_side_pays_to_borrow_and_one_of_them_funding() -> None:
     assert (carry.funding, carry.borrow, carry.supply) == pytest.approx((30_000 * 0.0001 * 3 * YEAR, 3000, 0))
     one = assess(perp(margin(USDC, 3000), opened(position(ETH, -10, 3000), borrow_apr="0.1")), SETTINGS, {})
     assert time_to_liquidation(one) == pytest.approx((3000 - 600) / 3000 * YEAR)
+
+
+@pytest.mark.parametrize("contract", [Contract.LINEAR, Contract.INVERSE])
+def test_what_is_settled_in_decimals_is_what_the_normal_form_counts(contract: Contract) -> None:
+    size = -3 if contract is Contract.LINEAR else -9000
+    leg = opened(position(ETH, size, 3000, entry=2900, contract=contract), accrued_funding="-7.5", accrued_fees="2.25", exit_cost=4)
+    assert leg.position is not None
+    whole = earned(leg.position)
+    assert float(whole) == pytest.approx(gain(leg.position, float), rel=1e-12)
+    quarter = scaled(leg.position, Decimal("0.25"))
+    assert float(earned(quarter)) == pytest.approx(float(whole) / 4, rel=1e-12)
+    assert (quarter.entry, quarter.mark, quarter.exit_cost) == (leg.position.entry, leg.position.mark, 1)
 
 
 @pytest.mark.parametrize(("apart", "days"), [(False, None), (True, 2400 / 9000 * YEAR)])

@@ -52,13 +52,15 @@ def fee(holding: Holding[float], position: Position, normal: Normal[float], seen
     """What closing a whole position in a liquidation costs, in USD at the event: the venue's fees on the notional that its rates apply
     to, and what its rule takes off for the way out.
     """
+    rate = float(position.close_fee) + float(position.liquidation_fee)
+    if not rate and not position.exit_cost:
+        return 0.0
     quote = Key(position.quote, position.quote_peg)
     linear = position.contract is Contract.LINEAR
     cost = 0.0
     if position.exit_cost:
         price = normal.quotes[quote] * (1.0 if linear else float(position.mark))
         cost = float(position.exit_cost) * price * seen(quote if linear else holding.key)
-    rate = float(position.close_fee) + float(position.liquidation_fee)
     if not rate:
         return cost
     if position.basis is Basis.MARK:
