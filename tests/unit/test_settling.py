@@ -119,7 +119,7 @@ def test_what_is_settled_in_decimals_is_what_the_normal_form_counts(contract: Co
     assert float(whole) == pytest.approx(gain(leg.position, float), rel=1e-12)
     quarter = scaled(leg.position, Decimal("0.25"))
     assert float(earned(quarter)) == pytest.approx(float(whole) / 4, rel=1e-12)
-    assert (quarter.entry, quarter.mark, quarter.exit_cost) == (leg.position.entry, leg.position.mark, 1)
+    assert (quarter.entry, quarter.mark, quarter.exit_cost) == (leg.position.entry, leg.position.mark, Decimal(1))
 
 
 @pytest.mark.parametrize(("apart", "days"), [(False, None), (True, 2400 / 9000 * YEAR)])
