@@ -16,6 +16,7 @@ from defi_risk.spi import Ask, Call, Failed, NativeBalance
 from tests.fault.chaos import ChaosNode, nodes
 from tests.fault.world import CONTRACT, ETHEREUM, HEAD, VAULT, TestClock, World, owner
 
+pytestmark = pytest.mark.slow
 WAYS = {
     "Multicall3": World(),
     "override": World(multicall3=False),
