@@ -11,6 +11,7 @@
     │   ├── TimedOut                  no answer in time
     │   ├── RateLimited               asked too often
     │   ├── Refused                   not allowed
+    │   │   └── WrongClock            the exchange refuses the time of our requests
     │   ├── WrongChain                the node serves another chain
     │   ├── BlockUnavailable          the node does not have that block or its state
     │   ├── Reorged                   the anchor's block is no longer part of the chain
@@ -128,6 +129,10 @@ class RateLimited(SourceError):
 
 class Refused(SourceError):
     """The source refuses this client: key, permission or address."""
+
+
+class WrongClock(Refused):
+    """The exchange does not take signed requests of that time: this machine's clock and its own are too far apart."""
 
 
 class WrongChain(SourceError):

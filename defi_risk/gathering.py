@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from defi_risk import engine, ens, histories, manual, markets, registry, sequencer, targets, trails
+from defi_risk import desks, engine, ens, histories, manual, markets, registry, sequencer, targets, trails
 from defi_risk.book import Book, ChainSettings, MarketSettings, load
 from defi_risk.engine import Findings, Job, Progress
 from defi_risk.errors import SourceError, UsageError
@@ -98,13 +98,15 @@ def gather(
     chains = places if reading else ()
     _check(settings, asked, chains)
     histories.check(settings, places)
+    desks.check(settings)
     cache = Cache.open(cache_dir) if cache_dir is not None else None
     try:
         history = histories.from_file(settings, cache)
         opener = _opener(str(block), cache, limit)
-        reader = _Reader(settings, opener, limit, progress)
-        read = reader.read(asked, chains)
-        gathered = replace(assemble(settings, read.findings, read.reports), history=history, links=read.links)
+        with desks.Reading(settings, limit, cache, progress) as exchanges:
+            read = _Reader(settings, opener, limit, progress).read(asked, chains)
+            found = exchanges.found()
+        gathered = replace(assemble(settings, read.findings, read.reports, found), history=history, links=read.links)
         return prices(gathered, places, opener, limit, cache)
     finally:
         if cache is not None:
@@ -135,20 +137,14 @@ class Read:
     links: tuple[Link, ...] = ()
 
 
-def assemble(book: Book, found: Findings, reports: Sequence[SourceReport]) -> Gathered:
-    """What was read from chains and from services beside them, together with what the book itself says, priced in USD."""
-    accounts: list[Account] = [*found.accounts, *manual.accounts(book.manual)]
+def assemble(book: Book, found: Findings, reports: Sequence[SourceReport], exchanges: desks.Found | None = None) -> Gathered:
+    """What was read from chains, from services beside them and from exchanges, together with what the book itself says, priced in USD."""
+    traded = exchanges or desks.Found()
+    accounts: list[Account] = [*found.accounts, *traded.accounts, *manual.accounts(book.manual)]
     prices = PriceBook(found.quotes, accounts)
-    return Gathered(book, tuple(resolve(accounts, prices)), prices.as_floats(), (*reports, *found.reports, *_unread(book)))
-
-
-def _unread(book: Book) -> tuple[SourceReport, ...]:
-    """Sources of the book that are not chains: what was written by hand, and exchanges, which this version does not read."""
-    reports = [SourceReport(id="manual", kind="manual")] if book.manual else []
-    for exchange in book.exchanges:
-        error = "this version does not read exchanges; write the account down as [[manual]]"
-        reports.append(SourceReport(id=exchange.name, kind="exchange", status="failed", error=error))
-    return tuple(reports)
+    by_hand = [SourceReport(id="manual", kind="manual")] if book.manual else []
+    told = (*reports, *found.reports, *traded.reports, *by_hand)
+    return Gathered(book, tuple(resolve(accounts, prices)), prices.as_floats(), told)
 
 
 Opener = Callable[[ChainTarget], ChainSource]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
@@ -21,6 +21,8 @@ from defi_risk.units import Quantity
 ONE: Final = Decimal(1)
 PRICES: Final = "prices:"
 """What the ids of sources start with that give past prices and no accounts."""
+PAR: Final = "par"
+"""The source of a price that nobody told: a dollar coin at a dollar, until another source of the book prices it."""
 ETHER: Final = Factor("ETH")
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 TRANSFER: Final = "Transfer(address,address,uint256)"
@@ -145,8 +147,11 @@ class Position:
     In the coin that the contract settles in: `accrued_funding` is what has run up since the last settlement and is not in the margin
     yet, received (negative: to be paid), `accrued_fees` what is owed beside it (borrowing fees, interest). Both are part of equity and
     of C. `exit_cost` is what the venue's rule takes off for closing all of it now (closing fee, price impact, a cap on profit): part of
-    C, of equity only once it is closed. `close_fee` and `liquidation_fee` are shares of the notional that the maintenance rate applies
-    to: the first is part of the requirement and paid on every close, the second is charged by a liquidation alone.
+    C, of equity only once it is closed. `pnl_weight` is the share of profit or loss that counts in C where the venue values the settling
+    coin with a haircut (a loss in a coin that is still held counts as less, too). `close_fee` and `liquidation_fee` are shares of the
+    notional that the maintenance rate applies to: the first is part of the requirement and paid on every close, the second is charged by a
+    liquidation alone. A dated future has the unix time at which it `expires`; `index` is the venue's spot price of the underlying in the
+    quote coin, where it tells it.
     """
 
     size: Decimal
@@ -167,6 +172,9 @@ class Position:
     accrued_funding: Decimal = Decimal(0)
     accrued_fees: Decimal = Decimal(0)
     exit_cost: Decimal = Decimal(0)
+    pnl_weight: Decimal = ONE
+    expires: int | None = None
+    index: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +187,9 @@ class Leg:
     that the venue does not take as collateral: it is owned, but no health rests on it. `bonus` is what a liquidator earns on this
     collateral (0.05 = 5 %). `apr` is the simple annual rate, earned by collateral and paid by debt; `compounding` says how it
     grows ("linear", "per second", "per block"). `available` is what the venue could pay out of this asset now. `movable` is False for
-    margin that nobody can pay in or take out by itself (funding that the venue has yet to write down).
+    margin that nobody can pay in or take out by itself (funding that the venue has yet to write down). A debt in a derivatives account is
+    taken off C; `maintenance_rate` is the share of its value that the venue's rule asks for beside that. A `weight` above 1 counts for a
+    negative amount alone, which is owed at that much more than its price.
     """
 
     role: Role
@@ -196,6 +206,7 @@ class Leg:
     compounding: str = ""
     available: Quantity | None = None
     movable: bool = True
+    maintenance_rate: Decimal = Decimal(0)
     position: Position | None = None
 
 
@@ -258,22 +269,61 @@ class Exact(Protocol):
         ...
 
 
-def as_text(value: int | bool | str) -> str:
+Native = int | bool | str
+"""A venue's own number: an integer of a contract, or the decimal text of an exchange, digit for digit."""
+
+
+def as_text(value: Native) -> str:
     """A native number as snapshots write it: integers in decimal digits, booleans as `true` and `false`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """The venue's own verdict, read at the same block: the numbers of `native` as the venue's views returned them."""
+    """The venue's own verdict, read at the same block: the numbers of `native` as the venue's views returned them.
 
-    protocol: Mapping[str, int | bool]
+    `tolerance` is the relative difference up to which numbers count as equal; None: they are equal digit for digit.
+    """
+
+    protocol: Mapping[str, Native]
     match: bool
+    tolerance: Decimal | None = None
 
     @classmethod
     def compare(cls, ours: Mapping[str, int | bool], theirs: Mapping[str, int | bool]) -> SelfCheck:
         """Compare number by number; a name that we do not compute is a difference."""
         return cls(dict(theirs), all(name in ours and ours[name] == value for name, value in theirs.items()))
+
+    @classmethod
+    def within(cls, tolerance: Decimal, ours: Mapping[str, str], theirs: Mapping[str, str], scale: Decimal = ONE) -> SelfCheck:
+        """Compare decimal texts: they may differ by `tolerance` of the greater, or of `scale` where both are smaller."""
+        return cls(
+            dict(theirs), all(name in ours and _close(ours[name], text, tolerance, scale) for name, text in theirs.items()), tolerance
+        )
+
+
+def _close(one: str, other: str, tolerance: Decimal, scale: Decimal) -> bool:
+    if one == other:
+        return True
+    try:
+        ours, theirs = Decimal(one), Decimal(other)
+    except InvalidOperation:
+        return False
+    return abs(ours - theirs) <= tolerance * max(abs(ours), abs(theirs), scale)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRights:
+    """What an exchange says that a key may do beside reading; None: it does not say. `bound` tells whether it is tied to addresses."""
+
+    trade: bool | None = None
+    withdraw: bool | None = None
+    bound: bool | None = None
+
+    @property
+    def strong(self) -> bool:
+        """Whether the key is known to be able to do harm."""
+        return bool(self.trade or self.withdraw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,8 +368,11 @@ class Account:
     `liquidatable` is the venue's verdict at the anchor (None: unknown, or left to the model for accounts without `exact`).
     `strict` True: dead only below the line; False: dead on it. `blocked` says why a liquidation would be refused at present though
     the account is below its line (a pause, a grace period), empty where nothing stands in the way. `owner_name` is the name that the
-    owner was asked by, where there was one; the engine fills it in. `custody` is of the tokens that a loan owes, or that margin may
-    consist of.
+    owner was asked by, where there was one; the engine fills it in. `line` is the ratio of C to the maintenance margin at which the venue
+    liquidates (1.05 of a Binance portfolio margin account): R is the maintenance margin times it. `assumptions` say, a sentence each, where
+    a figure of the account rests on something else than what the venue said about it now (a bundled table, a rule held constant). `custody`
+    is of the tokens that a loan owes, or that margin may consist of. `stated` are an exchange's figures as we compute them, as decimal
+    text.
     """
 
     id: AccountId
@@ -333,6 +386,7 @@ class Account:
     legs: tuple[Leg, ...] = ()
     exact: Exact | None = None
     native: Mapping[str, int | bool] = field(default_factory=dict)
+    stated: Mapping[str, str] = field(default_factory=dict)
     self_check: SelfCheck | None = None
     liquidatable: bool | None = None
     strict: bool = True
@@ -342,11 +396,18 @@ class Account:
     status: str = "ok"
     reason: str = ""
     custody: tuple[Custody, ...] = ()
+    line: Decimal = ONE
+    assumptions: tuple[str, ...] = ()
 
     @property
     def known(self) -> bool:
         """Whether the account was read whole."""
         return self.status == "ok"
+
+    @property
+    def numbers(self) -> dict[str, Native]:
+        """The venue's own numbers as we compute them: a contract's integers, an exchange's decimals."""
+        return {**self.native, **self.stated}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,7 +417,8 @@ class SourceReport:
 
     `calls` counts the questions asked after merging equal ones, `round_trips` the times the scan waited for the source, `seconds`
     the wall time of both. `notes` are harmless findings (clock skew, a fallback that was used). `sequencer` says what is wrong with a
-    rollup's sequencer, empty where it is up or there is none.
+    rollup's sequencer, empty where it is up or there is none. `key` is what the key of an exchange account may do; None where none is
+    needed.
     """
 
     id: str
@@ -370,3 +432,4 @@ class SourceReport:
     notes: tuple[str, ...] = ()
     sequencer: str = ""
     as_of: int | None = None
+    key: KeyRights | None = None

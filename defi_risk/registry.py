@@ -10,12 +10,13 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Any, Final
 
 from defi_risk.errors import PluginError, UnknownName
-from defi_risk.spi import API, Adapter
+from defi_risk.spi import API, Adapter, ExchangeReader
 
 GROUP: Final = "defi_risk.adapters"
+EXCHANGES: Final = "defi_risk.exchanges"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,34 @@ def get(name: str) -> Adapter:
     return _load(points[name])
 
 
-def _points() -> dict[str, EntryPoint]:
+def exchanges() -> tuple[str, ...]:
+    """ccxt's ids of the exchanges whose accounts can be read, without loading any reader. Raises `PluginError`."""
+    return tuple(_installed(EXCHANGES))
+
+
+def exchange(name: str) -> ExchangeReader:
+    """The reader of accounts at the exchange with that ccxt id. Raises `UnknownName` or `PluginError`."""
+    points = _installed(EXCHANGES)
+    if name not in points:
+        raise UnknownName("exchange", name, tuple(points))
+    return _load_reader(points[name])
+
+
+def _installed(group: str) -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+    for point in sorted(entry_points(group=group), key=lambda point: (point.name, point.value)):
         other = found.get(point.name)
         if other is not None and other.value != point.value:
             raise PluginError(
                 f"two packages bring an adapter named {point.name!r}: {_owner(other)} and {_owner(point)}",
-                hint="uninstall one, or name those to load in DEFI_RISK_ADAPTERS",
+                hint="uninstall one, or name those to load in DEFI_RISK_ADAPTERS" if group == GROUP else "uninstall one",
             )
         found[point.name] = point
+    return found
+
+
+def _points() -> dict[str, EntryPoint]:
+    found = _installed(GROUP)
     wanted = os.environ.get("DEFI_RISK_ADAPTERS")
     if wanted is None:
         return found
@@ -73,8 +92,19 @@ def _owner(point: EntryPoint) -> str:
 
 @cache
 def _load(point: EntryPoint) -> Adapter:
+    adapter: Adapter = _made(point)
+    return adapter
+
+
+@cache
+def _load_reader(point: EntryPoint) -> ExchangeReader:
+    reader: ExchangeReader = _made(point)
+    return reader
+
+
+def _made(point: EntryPoint) -> Any:
     try:
-        adapter: Adapter = point.load()()
+        adapter = point.load()()
     except Exception as error:  # whatever foreign code raises at import must not end the scan as a bug of ours
         raise PluginError(f"adapter {point.name!r} of {_owner(point)} cannot be loaded: {type(error).__name__}") from error
     if getattr(adapter, "api", None) != API:

@@ -20,10 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from typing import Any, ClassVar, Final, Protocol, TypeVar
 
+from defi_risk.errors import Unsupported
 from defi_risk.ids import AccountId, Address, AssetId, Factor, account_id, erc20_id
-from defi_risk.model import Account, Chain, FactorRef, Owner, Quote, Side, SourceReport
+from defi_risk.model import Account, Asset, Chain, FactorRef, KeyRights, Owner, Quote, Side, SourceReport, Tier
 
 API: Final = 1
 _R = TypeVar("_R")
@@ -70,6 +73,19 @@ class InfoCall:
     optional: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ExchangeCall:
+    """One named read of an exchange account: `read` is a key of its reader's `reads`, `params` what the read takes.
+
+    The answer is the exchange's own JSON, in which every number is the decimal text that it was written with (of a read of ccxt's own, its
+    unified structure, with decimal texts too). The engine holds keys, signatures and clock; a reader never sees them.
+    """
+
+    read: str
+    params: tuple[tuple[str, str], ...] = ()
+    optional: bool = False
+
+
 Ask = Call | NativeBalance | InfoCall
 
 
@@ -108,6 +124,8 @@ Of a `SourceReport` count `status` ("failed": accounts may be missing, the scan 
 """
 Steps = Generator[Sequence[Ask], Sequence[Any], _R]
 """A part of a reading that ends in a value; use it with `yield from`, several at a time with `together`."""
+Requests = Generator[Sequence[ExchangeCall], Sequence[Any], _R]
+"""The same of an exchange account: it yields `ExchangeCall`s, which are answered in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +194,95 @@ class Context:
     def listed_id(self, adapter: str, name: str) -> AssetId:
         """Id of what a venue itself lists by name (a perpetual's underlying): `eip155:999/hyperliquid:ETH`. `perps.toml` knows factors."""
         return AssetId(f"eip155:{self.chain.id}/{adapter}:{name}")
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRead:
+    """A read that a reader may ask for: the only thing that can reach an exchange.
+
+    `method` is ccxt's name of it: an implicit one, which is one request (`fapiPrivateV3GetAccount`), or a unified one (`fetch_positions`).
+    `requests` are all requests that it may send, as "GET /fapi/v3/account"; `{}` stands for one part of a path. Whatever else ccxt would
+    send is refused before it leaves. Answers of a read that is `kept` are cached for so many seconds, and shared by all accounts at the
+    exchange unless it is `private`. `takes` are parameters that the read must be given in order, as ccxt's unified methods want them;
+    all others are its `params`.
+    """
+
+    method: str
+    requests: tuple[str, ...]
+    kept: int = 0
+    private: bool = True
+    takes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatedTiers:
+    """Maintenance brackets of one contract as they were published on a day, for want of the exchange's own now."""
+
+    as_of: date
+    tiers: tuple[Tier, ...]
+    initial_rate: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where an exchange account is read. `name` is the owner's for it, `exchange` ccxt's.
+
+    `milliseconds` is the time by the exchange's clock at which the reading began. `options` are those of the book, `address` the account's
+    on-chain address where the exchange knows it by one. `numbers` are the rule parameters in force on that day, by name (`rule`), `tiers`
+    the bundled brackets by the exchange's own symbol; `factors` maps coin codes to factors.
+    """
+
+    name: str
+    exchange: str
+    milliseconds: int
+    options: Mapping[str, object] = field(default_factory=dict)
+    address: str = ""
+    numbers: Mapping[str, Decimal] = field(default_factory=dict)
+    tiers: Mapping[str, DatedTiers] = field(default_factory=dict)
+    factors: Mapping[str, FactorRef] = field(default_factory=dict)
+
+    def rule(self, name: str) -> Decimal:
+        """A rule parameter in force. Raises `Unsupported` where the configuration has none: a guess would be worse."""
+        found = self.numbers.get(name)
+        if found is None:
+            raise Unsupported(f"no rule {name!r} of {self.exchange} is in force on this day", hint=f"set rules = {{ {name} = ... }}")
+        return found
+
+    def factor_of(self, coin: str) -> FactorRef:
+        """Factor and peg of a coin by its code; a code in no table is a factor of its own, the same at every exchange."""
+        return self.factors.get(coin) or FactorRef(Factor(coin))
+
+    def asset(self, coin: str, decimals: int = 18) -> Asset:
+        """A coin as this exchange lists it: `exchange:binance/USDT`."""
+        return Asset(AssetId(f"exchange:{self.exchange}/{coin}"), coin, decimals)
+
+    def account_id(self, *parts: str) -> AccountId:
+        """Id of one margin account: the owner's name of the key, and where it is: `binance-main/usdm/USDT`."""
+        return AccountId("/".join((self.name, *parts)))
+
+
+class ExchangeReader(Protocol):
+    """One exchange's way of being read: its accounts are margin accounts like any other.
+
+    `names` are ccxt's ids that it reads, the first of them that of its rules, `venue` the name shown, `needs` the credentials by ccxt's
+    names (`apiKey`, `secret`, `password`, `privateKey`, `walletAddress`), `reads` everything that it may ask. `read` yields lists of
+    `ExchangeCall`s, which are answered one after the other, in order, and returns accounts (and reports with notes); what it raises makes
+    the account unknown. `rights` asks what the key may do.
+    """
+
+    names: ClassVar[tuple[str, ...]]
+    api: ClassVar[int]
+    venue: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]]
+    reads: ClassVar[Mapping[str, ExchangeRead]]
+
+    def read(self, at: Desk) -> Requests[list[Account | SourceReport]]:
+        """Read every margin account that the key sees. All or nothing: positions with balances of the same moment."""
+        ...
+
+    def rights(self, at: Desk) -> Requests[KeyRights | None]:
+        """What the key may do; None where the exchange needs no key."""
+        ...
 
 
 class Adapter(Protocol):

@@ -41,13 +41,19 @@ class MarketSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeSettings:
-    """An account at an exchange: `id` as ccxt names the exchange, `name` as the owner does. `options` are handed on as they are."""
+    """An account at an exchange: `id` as ccxt names the exchange, `name` as the owner does. `options` are handed on as they are.
+
+    `wallet` is the address by which an exchange on a chain of its own knows the account; `rules` are rule parameters that hold instead of
+    the bundled ones (`data/exchanges.toml`).
+    """
 
     id: str
     name: str
     credentials: Mapping[str, Secret] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
     url: str | None = None
+    wallet: str = ""
+    rules: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

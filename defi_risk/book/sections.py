@@ -31,7 +31,7 @@ from defi_risk.text import shown
 SECTIONS: Final = (
     "book", "chains", "markets", "exchanges", "manual", "model", "plan", "factors", "betas", "thresholds", "links", "alerts",
 )  # fmt: skip
-CREDENTIALS: Final = {"api_key": "apiKey", "secret": "secret", "password": "password", "uid": "uid"}
+CREDENTIALS: Final = {"api_key": "apiKey", "secret": "secret", "password": "password", "uid": "uid", "private_key": "privateKey"}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _ENS: Final = re.compile(r"[^\s.:/\\]+(\.[^\s.:/\\]+)+")
 _ASSET: Final = re.compile(r"eip155:([1-9]\d{0,17})/(?:erc20:(0x[0-9a-fA-F]*)|(slip44:60|(?!erc20:|slip44:)[a-z][a-z0-9_]*:[!-~]+))")
@@ -186,13 +186,24 @@ def _setting(table: Table, key: str) -> str:
 
 def _exchanges(root: Table) -> tuple[ExchangeSettings, ...]:
     found: list[ExchangeSettings] = []
-    for table in _named(root, "exchanges", ("id", "name", *CREDENTIALS, "options", "url")):
+    for table in _named(root, "exchanges", ("id", "name", *CREDENTIALS, "options", "url", "wallet", "rules")):
         credentials = {ours: table.secret(key) for key, ours in CREDENTIALS.items() if key in table}
         url = table.text("url") if "url" in table else None
         if url is not None and not url.startswith(("http://", "https://")):
             table.fail("url", "is not a URL", "http://... or https://...")
         options = table.raw("options")
-        found.append(ExchangeSettings(id=table.text("id"), name=table.text("name"), credentials=credentials, options=options, url=url))
+        rules = table.table("rules", None)
+        found.append(
+            ExchangeSettings(
+                id=table.text("id"),
+                name=table.text("name"),
+                credentials=credentials,
+                options=options,
+                url=url,
+                wallet=table.text("wallet") if "wallet" in table else "",
+                rules={key: rules.number(key, 0, 10**12) for key in rules},
+            )
+        )
     return tuple(found)
 
 

@@ -72,7 +72,7 @@ def _account(account: Account) -> Account:
         legs = _unsettled(legs, account.legs)
     elif account.venue == "Aave V3":
         legs = [replace(leg, weight=THRESHOLD) if leg.asset.symbol == "WETH" and leg.role is Role.COLLATERAL else leg for leg in legs]
-    return replace(account, legs=tuple(legs), exact=None, native={}, self_check=None, liquidatable=None)
+    return replace(account, legs=tuple(legs), exact=None, native={}, stated={}, self_check=None, liquidatable=None)
 
 
 def _later(leg: Leg) -> Leg:

@@ -176,6 +176,8 @@ class _Builder(Generic[N]):
         self.quotes = quotes
         self.of: Callable[[Decimal | Quantity | float], N] = of
         self.zero: N = of(0.0)
+        self.one: N = of(1.0)
+        self.line: N = of(account.line)
         self.equity: N = self.zero
         self.collateral: N = self.zero
         self.debt: N = self.zero
@@ -217,9 +219,11 @@ class _Builder(Generic[N]):
     def _collateral(self, leg: Leg) -> None:
         key, price = Key(leg.factor, leg.peg), self._usd(leg)
         value = price * self.of(leg.amount)
-        weight = self.of(leg.weight) if leg.enabled else self.zero
+        stated = self.of(leg.weight) if leg.enabled else self.zero
+        weight = min(stated, self.one)
         initial = weight if leg.initial_weight is None or not leg.enabled else self.of(leg.initial_weight)
-        counted = value * weight if value >= 0 else value  # a negative balance is owed in full: a haircut must not shrink it
+        # a negative balance is owed in full, or at more than that: a haircut must not shrink it
+        counted = value * (weight if value >= 0 else max(stated, self.one))
         self._add(self.c, key, counted)
         if value >= 0:
             self.initial += value * (weight - initial)
@@ -240,8 +244,16 @@ class _Builder(Generic[N]):
             self._add(self.c, key, -value)
         self.equity -= value
         self.debt += value
-        counts, needs = ({}, {key: value}) if self.lending else (owed, {})
+        counts, needs = ({}, {key: value}) if self.lending else (owed, self._backing(leg, key, value))
         self.holdings.append(Holding(leg, key, value, price, self.zero, self.zero, None, owed, counts, needs))
+
+    def _backing(self, leg: Leg, key: Key, value: N) -> Form[N]:
+        """What the venue's rule asks for a debt in a derivatives account beside its repayment."""
+        needed = value * self.of(leg.maintenance_rate) * self.line
+        if needed:
+            self._add(self.r, key, needed)
+            self.initial += needed
+        return {key: needed} if needed else {}
 
     def _position(self, leg: Leg) -> None:
         if leg.position is None:
@@ -257,9 +269,10 @@ class _Builder(Generic[N]):
         earned = gain(position, self.of) * coin[1]
         # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / p) coins at p s_f each
         pnl = _pair(base, value if linear else value + earned, quote, earned - value if linear else -value)
-        counts = pnl
+        counted = self.of(position.pnl_weight)
+        counts = pnl if counted == 1 else {key: amount * counted for key, amount in pnl.items()}
         if position.exit_cost:
-            counts = dict(pnl)
+            counts = dict(counts)
             self._add(counts, coin[0], -self.of(position.exit_cost) * coin[1])
         for key, amount in counts.items():
             self._add(self.c, key, amount)
@@ -290,9 +303,10 @@ class _Builder(Generic[N]):
         of, fee = self.of, self.of(position.close_fee)
         key, amount = notional
         tiers = sorted(position.tiers, key=lambda tier: tier.floor)
-        forms = [_pair(key, amount * (of(tier.rate) + fee), coin[0], -of(tier.deduction) * coin[1]) for tier in tiers]
+        line = self.line
+        forms = [_pair(key, line * amount * (of(tier.rate) + fee), coin[0], -line * of(tier.deduction) * coin[1]) for tier in tiers]
         gates = [_pair(key, amount, coin[0], -of(tier.floor) * coin[1]) for tier in tiers[1:]]
-        ladder = Ladder(tuple(forms) or ({key: amount * fee},), tuple(gates))
+        ladder = Ladder(tuple(forms) or ({key: line * amount * fee},), tuple(gates))
         now = ladder.now()
         self.initial += max(amount * (of(position.initial_rate) + fee), now)
         if not ladder.gates:

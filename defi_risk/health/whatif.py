@@ -61,7 +61,7 @@ def compare(
 
 def edited(account: Account, legs: Sequence[Leg]) -> Account:
     """The account with other legs; what its venue said about the old ones is dropped."""
-    return replace(account, legs=tuple(legs), exact=None, native={}, self_check=None, liquidatable=None)
+    return replace(account, legs=tuple(legs), exact=None, native={}, stated={}, self_check=None, liquidatable=None)
 
 
 def initial_requirement(account: Account, leg: Leg, quotes: Mapping[Factor, float]) -> float:
@@ -148,7 +148,9 @@ def cross(accounts: Sequence[Account]) -> Account:
             legs[same] = replace(legs[same], amount=Quantity.of(amount))
     first = edited(ordered[0], legs)
     strict = all(account.strict for account in ordered)
-    return replace(first, id=AccountId(f"{first.id}/cross"), mode="cross", strict=strict)
+    line = max(account.line for account in ordered)
+    assumed = tuple(dict.fromkeys(one for account in ordered for one in account.assumptions))
+    return replace(first, id=AccountId(f"{first.id}/cross"), mode="cross", strict=strict, line=line, assumptions=assumed)
 
 
 def _alike(leg: Leg, other: Leg) -> bool:
@@ -167,7 +169,7 @@ def sweep_funding(account: Account, days: float, quotes: Mapping[Factor, float] 
     changed = account
     for leg in account.legs:
         position = leg.position
-        if position is None:
+        if position is None or position.expires is not None:  # a dated future pays no funding
             continue
         if position.funding_8h is None:
             raise UsageError(f"the funding rate of {leg.asset.symbol} in {shown(account.id, 60)} is not known", hint="give funding_8h")

@@ -30,6 +30,7 @@ from defi_risk.snapshot.model import (
     Evidence,
     Exposure,
     Flag,
+    Key,
     Kind,
     Leg,
     Liquidation,
@@ -99,8 +100,16 @@ def build(
         cascade={path: tuple(converted.event(one) for one in events) for path, events in figures.cascade.items()},
         notes=tuple(_text(note) for note in figures.notes),
         links=tuple(linked(link, accounts) for link in links),
+        skew_seconds=_skew(sources),
         chance=UNSET if figures.chance is None else converted.chance(figures.chance),
     )
+
+
+def _skew(sources: Sequence[model.SourceReport]) -> int | None:
+    """Seconds between the oldest and the newest of the times that sources of accounts were read at."""
+    times = [source.anchor.timestamp for source in sources if source.anchor]
+    times += [source.as_of for source in sources if source.as_of is not None and source.kind == "exchange"]
+    return max(times) - min(times) if len(times) > 1 else None
 
 
 def _time(seconds: int | None) -> str | None:
@@ -135,6 +144,7 @@ def _source(report: model.SourceReport) -> Source:
         block_hash=anchor.hash if anchor else None,
         block_time=_time(anchor.timestamp if anchor else None),
         as_of=_time(report.as_of),
+        key=None if report.key is None else Key(trade=report.key.trade, withdraw=report.key.withdraw, bound=report.key.bound),
         calls=report.calls,
         round_trips=report.round_trips,
         seconds=round(report.seconds, 3),
@@ -155,8 +165,10 @@ def _account(account: model.Account, figures: AccountFigures | None, prices: Map
         mode=_text(account.mode),
         status="ok" if known else "unknown",
         reason=None if known else _text(account.reason) or "no figures",
-        native=_native(account.native),
-        self_check=SelfCheck(protocol=_native(account.self_check.protocol), match=account.self_check.match) if account.self_check else None,
+        native=_native(account.numbers),
+        self_check=_self_check(account.self_check),
+        line=float(account.line),
+        assumptions=tuple(_text(one) for one in account.assumptions),
         strict=account.strict,
         blocked=_text(account.blocked) or None,
         liquidation_rule=liquidation_rule(account.rule),
@@ -192,8 +204,16 @@ def _judged(record: Account, figures: AccountFigures) -> Account:
     )
 
 
-def _native(numbers: Mapping[str, int | bool]) -> dict[str, str]:
-    return {name: model.as_text(value) for name, value in numbers.items()}
+def _native(numbers: Mapping[str, model.Native]) -> dict[str, str]:
+    return {_text(name): _text(model.as_text(value)) for name, value in numbers.items()}
+
+
+def _self_check(check: model.SelfCheck | None) -> SelfCheck | None:
+    if check is None:
+        return None
+    return SelfCheck(
+        protocol=_native(check.protocol), match=check.match, tolerance=UNSET if check.tolerance is None else float(check.tolerance)
+    )
 
 
 def _direction(word: str) -> Direction:
@@ -216,6 +236,7 @@ def _leg(account: model.Account, leg: model.Leg, prices: Mapping[Factor, float],
         oracle=oracle(leg.price, time),
         apr=_number(leg.apr),
         compounding=leg.compounding or None,
+        maintenance_rate=float(leg.maintenance_rate),
         enabled=leg.enabled,
         terms=None,
         **NO_VALUES,
@@ -270,6 +291,9 @@ def _terms(position: model.Position, quote_usd: float) -> Terms:
         liquidation_fee=float(position.liquidation_fee),
         funding_apart=position.funding_apart,
         borrow_apr=_number(position.borrow_apr),
+        pnl_weight=float(position.pnl_weight),
+        expires=_time(position.expires),
+        index=_number(position.index),
     )
 
 

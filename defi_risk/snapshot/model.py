@@ -35,8 +35,16 @@ Bound = Literal["exact", "at_most", "unknown"]
 Evidence = float | int | str | bool | None
 
 
+class Key(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the exchange says that the key may do beside reading, and whether it is bound to addresses; null: it does not say."""
+
+    trade: bool | None
+    withdraw: bool | None
+    bound: bool | None
+
+
 class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How reading one source went; the block fields are those of a chain's anchor, null where there is none."""
+    """How reading one source went; the block fields are those of a chain's anchor, null where there is none, `key` is of an exchange's."""
 
     id: str
     kind: Kind
@@ -51,6 +59,7 @@ class Source(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     round_trips: int
     seconds: float
     notes: tuple[str, ...]
+    key: Key | None = None
 
 
 class Oracle(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -87,7 +96,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     one quote coin; `tiers` are maintenance brackets of floor, rate and deduction; `maintenance_basis` tells which notional they apply to.
     In the coin that it settles in: `accrued_funding` received and `accrued_fees` owed since the last settlement, and the `exit_cost` that
     the venue's rule takes off. `liquidation_fee` is charged by a liquidation alone, `borrow_apr` paid a year by either side;
-    `funding_apart`: funding received is claimed and never margin.
+    `funding_apart`: funding received is claimed and never margin. `pnl_weight` is the share of the profit that counts as collateral. A
+    dated future has a time at which it `expires`; `index` is the venue's spot price of what it follows, in the quote coin.
     """
 
     contract: Literal["linear", "inverse"]
@@ -106,13 +116,17 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     liquidation_fee: Ratio = 0.0
     funding_apart: bool = False
     borrow_apr: Ratio | None = None
+    pnl_weight: Ratio = 1.0
+    expires: Time | None = None
+    index: float | None = None
 
 
 class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One holding or obligation. `price_usd` and `entry_price` are for one unit (a position's price is the mark, its entry is in the
     quote coin); `initial_usd` and `maintenance_usd` include the closing fee; `accrued_funding_usd` (received) and `accrued_fees_usd` (owed)
     are not settled yet and part of the account's equity; `apr` is simple and a year's and grows as `compounding` says,
-    `funding_rate` that of 8 hours (positive: longs pay); `bonus` is a liquidator's; `available` is what the venue could pay out now.
+    `funding_rate` that of 8 hours (positive: longs pay); `maintenance_rate` is what a debt beside derivatives needs; `bonus` is a
+    liquidator's; `available` is what the venue could pay out now.
     """
 
     role: Role
@@ -139,6 +153,7 @@ class Leg(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     apr: Ratio | None
     compounding: str | None
     funding_rate: Ratio | None
+    maintenance_rate: Ratio = 0.0
     enabled: bool
     terms: Terms | None
 
@@ -170,10 +185,13 @@ class MarketMoves(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class SelfCheck(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The venue's own numbers at the same block, and whether ours equal them."""
+    """The venue's own numbers at the same block, and whether ours equal them: to the relative `tolerance`, where there
+    is none digit for digit.
+    """
 
     protocol: dict[str, str]
     match: bool
+    tolerance: Ratio | UnsetType = UNSET
 
 
 class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,7 +200,8 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `sigma` is the distance in standard deviations over the model's horizon: null where nothing moves the account to its line, or where
     `sigma_missing` names what has no volatility. `time_to_liquidation_days` is at unchanged prices, null for never.
     `owner_name` is the name that the owner was asked by; `strict` true: dead only below the line, false: on it; `blocked` says why the
-    venue would refuse a liquidation at present.
+    venue would refuse a liquidation at present. `line` is the ratio of collateral to maintenance margin at which the venue liquidates: the
+    requirement is the maintenance margin times it. `assumptions` say where a figure rests on something else than what the venue told now.
     """
 
     id: str
@@ -213,6 +232,8 @@ class Account(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     liquidation_rule: LiquidationRule
     native: dict[str, str]
     self_check: SelfCheck | None
+    line: Ratio = 1.0
+    assumptions: tuple[str, ...] = ()
     legs: tuple[Leg, ...]
     liquidation: tuple[Liquidation, ...]
     ticks: tuple[Tick, ...]
@@ -278,7 +299,8 @@ class Snapshot(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One frozen reading of a book: sources, accounts, figures and flags.
 
     `boundary` is null where the book depends on fewer than two factors; `stress` and `cascade` are computed from the known accounts;
-    `notes` say what was left out of the figures, and why; `links`, which loan funds which margin.
+    `notes` say what was left out of the figures, and why; `links`, which loan funds which margin; `skew_seconds` how far the times of
+    the sources (blocks and exchanges) lie apart, null where fewer than two have one.
     """
 
     schema: Literal["defi-risk/snapshot/1"]
@@ -296,6 +318,7 @@ class Snapshot(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cascade: dict[str, tuple[Event, ...]]
     notes: tuple[str, ...]
     links: tuple[Link, ...] = ()
+    skew_seconds: int | None = None
     chance: Chance | UnsetType = UNSET
 
     @property
@@ -307,7 +330,7 @@ class Snapshot(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
             msgspec.structs.replace(source, calls=0, round_trips=0, seconds=0.0, notes=(), error=None, as_of=None)
             for source in self.sources
         )
-        content = msgspec.structs.replace(self, version="", taken_at="", sources=steady)
+        content = msgspec.structs.replace(self, version="", taken_at="", sources=steady, skew_seconds=None)
         return hashlib.sha256(content.to_json().encode()).hexdigest()
 
     @property

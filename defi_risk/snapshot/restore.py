@@ -17,7 +17,7 @@ from defi_risk import model
 from defi_risk.errors import StoreError
 from defi_risk.health.normal import in_floats
 from defi_risk.ids import AccountId, AssetId, Factor, Peg
-from defi_risk.snapshot.model import Account, Leg, LiquidationRule, Oracle, Terms
+from defi_risk.snapshot.model import Account, Leg, LiquidationRule, Oracle, SelfCheck, Terms
 from defi_risk.text import clean, shown
 from defi_risk.units import Quantity
 
@@ -41,8 +41,11 @@ def restore(account: Account) -> model.Account:
             chain=_text(account.chain) or None,
             mode=_text(account.mode),
             legs=tuple(_leg(leg) for leg in account.legs) if known else (),
-            native=_native(account.native),
-            self_check=model.SelfCheck(_native(account.self_check.protocol), account.self_check.match) if account.self_check else None,
+            native={name: number for name, number in _native(account.native).items() if not isinstance(number, str)},
+            stated={name: number for name, number in _native(account.native).items() if isinstance(number, str)},
+            self_check=_self_check(account.self_check),
+            line=_finite("line", account.line),
+            assumptions=tuple(_text(one) for one in account.assumptions),
             liquidatable=account.liquidatable,
             strict=account.strict,
             blocked=_text(account.blocked),
@@ -114,6 +117,7 @@ def _leg(leg: Leg) -> model.Leg:
         bonus=_optional(leg, "bonus", leg.bonus),
         apr=_optional(leg, "apr", leg.apr),
         compounding=_text(leg.compounding),
+        maintenance_rate=_decimal(leg, "maintenance_rate", leg.maintenance_rate),
         available=None if leg.available is None else _amount(leg, leg.available),
         position=position,
     )
@@ -146,6 +150,9 @@ def _position(leg: Leg) -> model.Position:
         exit_cost=_decimal(leg, "exit_cost", terms.exit_cost),
         funding_8h=_optional(leg, "funding_rate", leg.funding_rate),
         unrealized_pnl=_decimal(leg, "unrealized_pnl", terms.unrealized_pnl),
+        pnl_weight=_decimal(leg, "pnl_weight", terms.pnl_weight),
+        expires=_seconds(terms.expires),
+        index=_optional(leg, "index", terms.index),
     )
 
 
@@ -191,16 +198,31 @@ def _rule(rule: LiquidationRule) -> model.LiquidationRule:
     )
 
 
-def _native(numbers: dict[str, str]) -> dict[str, int | bool]:
-    return {_text(name): _integer(name, value) for name, value in numbers.items()}
+def _self_check(check: SelfCheck | None) -> model.SelfCheck | None:
+    if check is None:
+        return None
+    tolerance = _finite("tolerance", check.tolerance) if isinstance(check.tolerance, float | int) else None
+    return model.SelfCheck(_native(check.protocol), check.match, tolerance)
 
 
-def _integer(name: str, value: str) -> int | bool:
+def _native(numbers: dict[str, str]) -> dict[str, model.Native]:
+    return {_text(name): _number(value) for name, value in numbers.items()}
+
+
+def _number(value: str) -> model.Native:
+    """A contract's integer or verdict, or an exchange's text as it is."""
     if value in ("true", "false"):
         return value == "true"
-    if not _INTEGER.fullmatch(value):
-        raise _Fault(f"{shown(name)} is {shown(value)!r}, which is no integer")
-    return int(value)
+    return int(value) if _INTEGER.fullmatch(value) else _text(value)
+
+
+def _seconds(time: str | None) -> int | None:
+    if time is None:
+        return None
+    try:
+        return int(datetime.fromisoformat(time).timestamp())
+    except (ValueError, OverflowError):
+        raise _Fault(f"{shown(time)!r} is no time") from None
 
 
 def _amount(leg: Leg, text: str | None) -> Quantity:

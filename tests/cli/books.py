@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.exchanges.plain import ID
+
 SAFE = """
 [book]
 name = "desk"
@@ -36,7 +38,15 @@ maintenance = "0.02"
 """
 NEAR = SAFE.replace('"12000"\nprice = "1"\n[[manual]]', '"21000"\nprice = "1"\n[[manual]]')  # 1.186: a warning
 DEAD = SAFE.replace('"12000"\nprice = "1"\n[[manual]]', '"26000"\nprice = "1"\n[[manual]]')  # 0.958: liquidatable
-PARTIAL = SAFE + '[[exchanges]]\nid = "binance"\nname = "binance-main"\n'
+DEAF = f'''
+[[exchanges]]
+id = "{ID}"
+name = "plain-main"
+url = "http://127.0.0.1:9"
+api_key = "dummy"
+secret = "dummy"
+'''
+PARTIAL = SAFE + DEAF
 UNPRICED = SAFE + '[[manual]]\nname = "odd"\nside = "lending"\n[[manual.collateral]]\nfactor = "XYZ"\namount = 1\n'
 
 

@@ -94,7 +94,7 @@ def test_books_and_what_they_cannot_do_yet(tmp_path: Path, state: list[str]) -> 
     code, found = lines("--book", written(tmp_path, PARTIAL), *state)
     assert code == 0
     assert "desk, 0 wallets, 0 chains, 0 markets, 2 manual" in found["book"][1]
-    assert found["exchange binance-main"][0] == "warn"
+    assert found["exchange plain-main"][0] == "warn"
     code, found = lines("--book", written(tmp_path, SAFE.replace("[book]", "[bok]")), *state)
     assert (code, found["book"][0]) == (2, "fail")
     assert "did you mean 'book'?" in str(found["book"])

@@ -11,7 +11,7 @@ from tests.cli.books import SAFE, written
 from tests.cli.runner import run
 from tests.fault.exchange import Exchange, price, running
 
-EXCHANGE = SAFE + '[model]\nprices = "exchange:binance"\n[[exchanges]]\nid = "binance"\nname = "desk"\nurl = "{url}"\n'
+EXCHANGE = SAFE + '[model]\nprices = "exchange:binanceus"\n[[exchanges]]\nid = "binanceus"\nname = "desk"\napi_key = "dummy"\nsecret = "dummy"\nurl = "{url}"\n'
 
 
 def test_an_exchange_gives_the_history_that_volatility_is_taken_from(tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ def test_exit_codes(tmp_path: Path, text: str, fail_on: str | None, code: int) -
 def test_what_is_missing_is_said_in_the_table_and_on_standard_error(tmp_path: Path) -> None:
     partial = run("scan", "--book", written(tmp_path, PARTIAL))
     assert "unified health  at most 1.37" in partial.out
-    assert "binance-main FAILED" in partial.out
-    assert partial.err.startswith("error: binance-main: ")
+    assert "plain-main FAILED" in partial.out
+    assert partial.err.startswith("error: plain-main: no connection to Plain - ")
     unpriced = run("scan", "--book", written(tmp_path, UNPRICED))
     assert "? unknown  odd" in unpriced.out
     assert "XYZ" in unpriced.out

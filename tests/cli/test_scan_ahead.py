@@ -173,19 +173,19 @@ class TestChance:
     def test_without_the_prices_of_an_exchange_that_fails_does_not_lose_the_scan(self, tmp_path: Path, method: str) -> None:
         with running(Exchange()) as exchange:
             url = exchange.url
-        model = f'[model]\nprices = "exchange:binance"\n[[exchanges]]\nid = "binance"\nname = "desk"\nurl = "{url}"\n'
+        model = f'[model]\nprices = "exchange:binanceus"\n[[exchanges]]\nid = "binanceus"\nname = "desk"\napi_key = "dummy"\nsecret = "dummy"\nurl = "{url}"\n'
         ended = scanned(tmp_path, hedge() + model, "--chance", "--method", method, "--format", "json")
         found = snapshot_of(ended, 3)
         assert "chance" not in found
         [note] = found["notes"]
         assert note.startswith("chances are left out, as not everything could be read: ")
-        assert "error: prices:binance: " in ended.err
+        assert "error: prices:binanceus: " in ended.err
 
 
 def test_a_replay_without_the_prices_of_an_exchange_that_fails_does_not_lose_the_scan(tmp_path: Path) -> None:
     with running(Exchange()) as exchange:
         url = exchange.url
-    model = f'[model]\nprices = "exchange:binance"\n[[exchanges]]\nid = "binance"\nname = "desk"\nurl = "{url}"\n'
+    model = f'[model]\nprices = "exchange:binanceus"\n[[exchanges]]\nid = "binanceus"\nname = "desk"\napi_key = "dummy"\nsecret = "dummy"\nurl = "{url}"\n'
     book = str(written(tmp_path, hedge() + model))
     found = snapshot_of(run("stress", "--book", book, "--replay", "2024-08-05", "--format", "json"), 3)
     assert found["notes"] == ["the replay of 2024-08-05 is left out, as the prices could not be read"]

@@ -174,9 +174,9 @@ class TestDerivatives:
         assert long.down == pytest.approx(-0.02 * (10 - 1) / 0.98)
         assert short.up == pytest.approx(0.02 * (10 - 1) / 1.02)
 
-    def test_haircuts_shrink_what_is_held_but_not_what_is_owed(self) -> None:
+    def test_haircuts_shrink_what_is_held_but_not_what_is_owed_and_nothing_held_counts_for_more_than_it_is(self) -> None:
         figures = one(perp(margin(ETH, 1, 1000, "0.9"), margin(USDT, -200, 1, "0.5"), margin(BTC, 1, 5, "2"), position(ETH, "0.1", 1000)))
-        assert figures.weighted_collateral_usd == pytest.approx(900 - 200 + 10)
+        assert figures.weighted_collateral_usd == pytest.approx(900 - 200 + 5)
         assert figures.equity_usd == pytest.approx(1000 - 200 + 5)
 
     def test_entry_and_mark_give_the_profit_that_is_not_told(self) -> None:

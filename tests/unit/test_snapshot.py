@@ -25,18 +25,20 @@ from tests.pictures import BROKEN, READ, TIME, WALLET, hedge, picture, unknown
 
 TOP = {
     "schema", "version", "book", "taken_at", "partial", "sources", "accounts", "book_health", "exposures", "flags", "boundary", "stress",
-    "cascade", "notes", "links",
+    "cascade", "notes", "links", "skew_seconds",
 }  # fmt: skip
 ACCOUNT = {
     "id", "owner", "side", "venue", "market", "chain", "mode", "status", "reason", "equity_usd", "collateral_usd", "debt_usd",
     "weighted_collateral_usd", "requirement_usd", "initial_requirement_usd", "surplus_usd", "mur", "free_margin_usd", "withdrawable_usd",
     "health", "hf", "liquidatable", "native", "self_check", "legs", "liquidation", "ticks", "market_moves",
-    "owner_name", "blocked", "liquidation_rule", "strict", "sigma", "sigma_missing", "time_to_liquidation_days",
+    "owner_name", "blocked", "liquidation_rule", "strict", "sigma", "sigma_missing", "time_to_liquidation_days", "line",
+    "assumptions",
 }  # fmt: skip
 LEG = {
     "role", "token", "symbol", "factor", "peg", "amount", "price_usd", "value_usd", "weight", "size", "entry_price", "notional_usd",
     "unrealized_pnl_usd", "maintenance_usd", "apr", "funding_rate", "enabled",
     "initial_weight", "bonus", "available", "oracle", "compounding", "terms", "initial_usd", "accrued_funding_usd", "accrued_fees_usd",
+    "maintenance_rate",
 }  # fmt: skip
 BOOK = {
     "uhf", "first_account", "first_side", "corridor", "netted_uhf", "netted_health", "stranded_usd", "fragmentation", "mur",
@@ -59,7 +61,7 @@ def test_the_keys_are_those_of_the_interface() -> None:
     assert set(found["accounts"][0]["liquidation"][0]) == {"factor", "direction", "move", "price"}
     assert set(found["sources"][0]) == {
         "id", "kind", "status", "error", "chain_id", "block", "block_hash", "block_time", "as_of", "calls", "round_trips", "seconds",
-        "notes",
+        "notes", "key",
     }  # fmt: skip
 
 
@@ -132,6 +134,7 @@ def test_an_unknown_account_has_a_reason_and_no_figure() -> None:
         "native",
         "legs",
         "liquidation_rule",
+        "line",
     }
     assert {key for key in figures if found[key] not in (None, [], {"down": None, "up": None})} == set()
     assert taken.partial

@@ -63,24 +63,26 @@ def hedges(assessed: Sequence[Assessed], settings: HealthSettings) -> dict[int, 
 
 
 def altered(one: Assessed, lost: frozenset[int], margin_rates: Decimal, funding_8h: Decimal) -> Account:
-    """The account with its `lost` legs closed at today's mark, its margin rates multiplied, and a day of funding at that rate paid on
-    every other position; the same object where nothing of that concerns it.
+    """The account with its `lost` legs closed at today's mark, its margin rates multiplied (also those of debts beside positions), and a
+    day of funding at that rate paid on every other position but dated futures, which pay none; the same object where nothing of that
+    concerns it.
     """
     account = one.account
-    if not any(leg.position is not None for leg in account.legs):
+    backed = any(leg.maintenance_rate for leg in account.legs)
+    if not backed and not any(leg.position is not None for leg in account.legs):
         return account
     cash: dict[Key, Decimal] = {}
     legs: list[Leg] = []
     for index, leg in enumerate(account.legs):
         position = leg.position
         if position is None:
-            legs.append(leg)
+            legs.append(replace(leg, maintenance_rate=EXACT.multiply(leg.maintenance_rate, margin_rates)) if leg.maintenance_rate else leg)
             continue
         coin = _coin(leg, position)
         if index in lost:
             cash[coin] = EXACT.add(cash.get(coin, Decimal(0)), earned(position))
             continue
-        if funding_8h:
+        if funding_8h and position.expires is None:
             rate = EXACT.multiply(funding_8h, Decimal(FUNDING_INTERVALS))
             cash[coin] = EXACT.subtract(cash.get(coin, Decimal(0)), EXACT.multiply(_notional(position), rate))
         legs.append(leg if margin_rates == 1 else replace(leg, position=_dearer(position, margin_rates)))
@@ -88,7 +90,7 @@ def altered(one: Assessed, lost: frozenset[int], margin_rates: Decimal, funding_
         return account
     for coin, amount in cash.items():
         _settle(legs, coin, amount, one)
-    return replace(account, legs=tuple(legs), exact=None, native={}, self_check=None, liquidatable=None)
+    return replace(account, legs=tuple(legs), exact=None, native={}, stated={}, self_check=None, liquidatable=None)
 
 
 def _coin(leg: Leg, position: Position) -> Key:
