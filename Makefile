@@ -25,6 +25,7 @@ demo: .venv/.runtime ## a scan of recorded answers: no node, no key, no network
 
 test: .venv/.dev ## every test, the local chains with real contracts included
 	$(BIN)/python -m tests.localchain setup
+	$(BIN)/python -m tests.judge setup
 	$(PYTEST) -n 2 -m "not load"
 
 test-fast: .venv/.dev ## the tests that need no node: under two minutes

@@ -1,7 +1,8 @@
 """Exchange accounts of a book: each is read by its own reader, side by side with the others, and fails alone.
 
 A reader's generator is driven like an adapter's, on a source that is one account's. What the exchange itself does wrong makes the source
-failed and its account unknown; what the reader cannot model makes the account unknown.
+failed and its account unknown; what the reader cannot model makes the account unknown, and so does whatever is wrong with the reader. An
+exchange that tells of nothing where the last scan found something is asked again before it is believed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 from defi_risk import exchange_rules, registry
 from defi_risk.book import Book, ExchangeSettings
 from defi_risk.engine import Progress
-from defi_risk.errors import AdapterError, BadAnswer, DefiRiskError, RateLimited, SourceError, UsageError
+from defi_risk.errors import DefiRiskError, RateLimited, SourceError, UsageError
 from defi_risk.model import Account, KeyRights, Side, SourceReport
 from defi_risk.sources.cache import Cache
 from defi_risk.sources.clock import Crew, Deadline
@@ -28,7 +29,11 @@ _R = TypeVar("_R")
 RIGHTS: Final = "rights"
 RIGHTS_KEPT: Final = 86_400
 """Seconds for which a key is not asked again what it may do."""
+FOUND: Final = "found"
+"""Whether the last scan found anything, kept so long:"""
+FOUND_KEPT: Final = 30 * 86_400
 NOTED_OFFSET: Final = 5_000
+"""Milliseconds that clocks may be apart without a note."""
 AT_ONCE: Final = 16
 _NEEDED: Final = {"apiKey": "api_key", "secret": "secret", "password": "password", "privateKey": "private_key", "walletAddress": "wallet"}
 
@@ -61,12 +66,17 @@ def check(book: Book) -> None:
                 f"exchange {settings.name} needs {' and '.join(missing)}", hint=f"add them to its [[exchanges]] in {book.file}"
             )
         Exchange(settings, reader, Deadline(1)).close()
-        identity = (reader.venue, settings.url, settings.wallet, *sorted(settings.credentials.items()), str(settings.options), settings.id)
+        identity = (*_whose(settings, reader), settings.id, str(sorted(settings.options.items())))
         if identity in seen:
             raise UsageError(
                 f"exchanges {seen[identity]} and {settings.name} are one account", hint="it would be counted twice: remove one"
             )
         seen[identity] = settings.name
+
+
+def _whose(settings: ExchangeSettings, reader: ExchangeReader) -> tuple[object, ...]:
+    """Whose account it is, and where."""
+    return (reader.venue, settings.url, settings.wallet, *sorted(settings.credentials.items()))
 
 
 class Reading:
@@ -85,9 +95,9 @@ class Reading:
             if isinstance(end, BaseException):
                 raise end
             ends[index] = end
-        result = Found()
-        for index in range(len(ends)):
-            result.accounts += ends[index].accounts
+        result, seen = Found(), dict[object, str]()
+        for index, settings in enumerate(self._book.exchanges):
+            result.accounts += _once(settings, ends[index].accounts, seen)
             result.reports += ends[index].reports
         return result
 
@@ -98,18 +108,33 @@ class Reading:
         self._crew.__exit__(*about)
 
 
+def _once(settings: ExchangeSettings, accounts: Sequence[Account], seen: dict[object, str]) -> list[Account]:
+    """The accounts, unknown where another entry of the book, with the same key, read them too. `seen`: names by account."""
+    reader = registry.exchange(settings.id)
+    result: list[Account] = []
+    for account in accounts:
+        whose = (*_whose(settings, reader), account.id.removeprefix(settings.name))
+        other = seen.setdefault(whose, settings.name)
+        if account.known and other != settings.name:
+            reason = f"exchange {other} reads this account too: it would be counted twice - remove one from the book"
+            account = replace(unknown(settings, reader, reason), id=account.id, market=account.market)
+        result.append(account)
+    return result
+
+
 def _read(settings: ExchangeSettings, limit: Deadline, cache: Cache | None, progress: Progress | None) -> Found:
     reader = registry.exchange(settings.id)
     began = limit.clock.now()
     with Exchange(settings, reader, limit, cache) as source:
         if progress:
             progress(f"{settings.name}: reading")
+        rights, note = None, ""
         try:
             source.open()
-            result = judge(settings, reader, source)
-            rights, note = _rights(settings, reader, source)
+            result = _believed(settings, reader, source)
+            rights, note = key_rights(settings, reader, source)
         except SourceError as error:
-            result, rights, note = failed(settings, reader, error), None, ""
+            result = failed(settings, reader, error)
         [report] = result.reports
         notes = [*report.notes, *source.notes, *([note] if note else [])]
         if abs(source.offset) > NOTED_OFFSET:
@@ -128,20 +153,34 @@ def _read(settings: ExchangeSettings, limit: Deadline, cache: Cache | None, prog
     return Found(result.accounts, [report])
 
 
+def _believed(settings: ExchangeSettings, reader: ExchangeReader, source: Exchange) -> Found:
+    """What the exchange tells; asked twice where it tells of no account and told of some before. Raises `SourceError`."""
+    result = judge(settings, reader, source)
+    held = bool(result.accounts)
+    if not held and source.remembered(FOUND) is True:
+        result = judge(settings, reader, source)
+        source.notes.append("the exchange tells of nothing where the last scan found something: it was asked twice")
+    if all(account.known for account in result.accounts):
+        source.remember(FOUND, bool(result.accounts), FOUND_KEPT)
+    return result
+
+
 def judge(settings: ExchangeSettings, reader: ExchangeReader, source: Source) -> Found:
     """The accounts of one exchange from its answers, and how reading it went. Raises `SourceError` where the exchange fails."""
     at = desk(settings, source.milliseconds())
     report = SourceReport(id=settings.name, kind=KIND, as_of=at.milliseconds // 1_000)
     try:
-        items = _drive(source, reader.read(at))
-    except BadAnswer:
+        return _sorted(settings, reader, report, _drive(source, reader.read(at)))
+    except SourceError:
         raise
-    except AdapterError as error:
+    except DefiRiskError as error:
         return Found([unknown(settings, reader, str(error))], [report])
-    except DefiRiskError:
-        raise
     except Exception as error:  # noqa: BLE001  # a reader is foreign code: its bug may cost its own account, never the others
         return Found([unknown(settings, reader, f"the reader of {settings.id} failed: {type(error).__name__}")], [report])
+
+
+def _sorted(settings: ExchangeSettings, reader: ExchangeReader, report: SourceReport, items: Sequence[Account | SourceReport]) -> Found:
+    """What a reader returned: its accounts, each once and under the name of this one, and all its reports as one."""
     accounts: dict[str, Account] = {}
     for item in items:
         if isinstance(item, SourceReport):
@@ -154,8 +193,12 @@ def judge(settings: ExchangeSettings, reader: ExchangeReader, source: Source) ->
             )
         elif item.id in accounts:
             accounts[item.id] = replace(unknown(settings, reader, "the reader returned this account twice"), id=item.id)
-        else:
+        elif item.known and not all(leg.factor.strip() and leg.asset.symbol.strip() for leg in item.legs):
+            accounts[item.id] = replace(unknown(settings, reader, "the exchange gave a coin without a name"), id=item.id)
+        elif f"{item.id}/".startswith(f"{settings.name}/"):
             accounts[item.id] = replace(item, owner=settings.name, source=settings.name)
+        else:
+            return Found([unknown(settings, reader, "the reader returned an account that is not of this name")], [report])
     return Found(list(accounts.values()), [report])
 
 
@@ -195,20 +238,23 @@ def unknown(settings: ExchangeSettings, reader: ExchangeReader, reason: str) -> 
     )
 
 
-def _rights(settings: ExchangeSettings, reader: ExchangeReader, source: Exchange) -> tuple[KeyRights | None, str]:
-    """What the key may do, asked once a day, and a note where that could not be learnt."""
-    stored = source.remembered(RIGHTS)
-    if isinstance(stored, list) and len(stored) == 3:
-        return KeyRights(*(item if isinstance(item, bool) else None for item in stored)), ""
+def key_rights(settings: ExchangeSettings, reader: ExchangeReader, source: Exchange) -> tuple[KeyRights | None, str]:
+    """What the key may do, asked once a day, and a note where that could not be learnt. None without a key."""
     if not settings.credentials:
         return None, ""
+    stored = source.remembered(RIGHTS)
+    if isinstance(stored, list) and len(stored) == 3:
+        trade, withdraw, bound = (item if isinstance(item, bool) else None for item in stored)
+        return KeyRights(trade, withdraw, bound), ""
     try:
         rights = _drive(source, reader.rights(desk(settings, source.milliseconds())))
     except RateLimited:
         return KeyRights(), "what the key may do was not read: the exchange asks for fewer requests"
     except DefiRiskError as error:
         return KeyRights(), f"what the key may do could not be read: {error.message}"
-    if rights is not None and rights != KeyRights():
+    except Exception as error:  # noqa: BLE001  # foreign code again
+        return KeyRights(), f"what the key may do could not be read: the reader of {settings.id} failed: {type(error).__name__}"
+    if rights is not None:
         source.remember(RIGHTS, [rights.trade, rights.withdraw, rights.bound], RIGHTS_KEPT)
     return rights, ""
 

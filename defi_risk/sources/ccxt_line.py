@@ -29,7 +29,7 @@ from defi_risk.errors import (
     Unreachable,
     UsageError,
 )
-from defi_risk.secrets import public_url
+from defi_risk.secrets import is_loopback, public_url
 from defi_risk.sources import refusals
 from defi_risk.sources.clock import Crew, Deadline
 from defi_risk.sources.gate import Gate, pattern, session
@@ -38,6 +38,7 @@ from defi_risk.sources.refusals import Refusal
 PATIENCE: Final = 15.0
 """Seconds that one call may take."""
 INSTALL: Final = "pip install 'defi-risk[exchanges]'"
+FAR: Final = 1e9
 _PAUSE: Final = 0.3
 _LONG_PAUSE: Final = 1.0
 _ORIGIN: Final = re.compile(r"^[a-z]+://[^/]*")
@@ -75,8 +76,10 @@ class CcxtLine:
         self.exchange: Final[Any] = built(name, {**settings, **own}, url, exact=exact)
         self._family: Final = tuple(kind.__name__ for kind in type(self.exchange).__mro__)
         self._gate.origins = frozenset(origins(self.exchange, reads))
-        if isinstance(self.exchange.options, dict):
-            self.exchange.options.update(_FIXED)
+        self.exchange.options.update(_FIXED)
+        self._last = -FAR
+        self._unhurried: Final = url is None or not is_loopback(url)
+        self.exchange.throttle = self._throttle
 
     def close(self) -> None:
         """Let no further request out, and close idle connections."""
@@ -128,6 +131,16 @@ class CcxtLine:
             raise Undecodable(f"{self.label} gave an answer that is no JSON", source=self.label)
         return result
 
+    def _throttle(self, cost: float | None = None) -> None:
+        """ccxt's pause between requests, by a clock that never runs back (ccxt's own sleeps where the exchange's clock is behind); none
+        for what is on this machine.
+        """
+        clock = self._deadline.clock
+        pause = self.exchange.rateLimit * (1 if cost is None else cost) / 1_000 - (clock.now() - self._last)
+        if pause > 0 and self._unhurried:
+            clock.sleep(pause)
+        self._last = clock.now()
+
     def _fault(self, error: Exception) -> SourceError:
         """What ccxt raised, as an error of ours. Of an answer that is not what it should be ccxt may raise anything."""
         if isinstance(error, SourceError):
@@ -141,6 +154,8 @@ class CcxtLine:
         kind = kind or _by_status(status, code) or refusals.by_class(ccxt, error)
         if kind is not None:
             return self._refusal(kind, f" ({said})" if said else "")
+        if not self._gate.asked:
+            return BadAnswer(f"{name} was not asked: ccxt could not put the question ({type(error).__name__})", source=name)
         if status == 0:
             return Unreachable(f"no connection to {name}", source=name, hint="is the network up?")
         if status == 403:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from defi_risk.book import ExchangeSettings
 from defi_risk.errors import PluginError, RateLimited, SourceError, Undecodable, WrongClock
-from defi_risk.sources.ccxt_line import CcxtLine
+from defi_risk.sources.ccxt_line import CcxtLine, built, origins
 from defi_risk.spi import ExchangeCall, ExchangeRead, ExchangeReader, Failed
 from defi_risk.text import shown
 
@@ -220,6 +220,11 @@ def requests_of(reader: ExchangeReader) -> tuple[str, ...]:
     if wrong := [request for request in found if not request.startswith("GET /")]:
         raise PluginError(f"the reader of {reader.venue} lists a request that is no GET: {shown(wrong[0])}", hint="readers only read")
     return tuple(found)
+
+
+def hosts(settings: ExchangeSettings, reader: ExchangeReader) -> list[str]:
+    """Scheme, host and port of all that reading an account may reach; nothing else is. Raises `UsageError`, `PluginError`."""
+    return origins(built(settings.id, {}, settings.url), requests_of(reader))
 
 
 def _digest(*parts: str) -> str:

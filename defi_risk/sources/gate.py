@@ -21,7 +21,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from defi_risk.errors import BadAnswer, Refused, TimedOut, TooLarge, Undecodable
+from defi_risk.errors import Refused, TimedOut, TooLarge, Undecodable
 from defi_risk.secrets import public_url
 from defi_risk.sources import refusals
 from defi_risk.sources.clock import Clock
@@ -36,7 +36,8 @@ _PART: Final = r"(?!\.\.?(?:/|$))[A-Za-z0-9_.:@~-]+"
 class Gate(HTTPAdapter):
     """Transport that lets only listed requests out, and reads a bounded answer whole before anybody parses it.
 
-    `status` is that of the last answer, 0 without one; `code` that of an error's body; `retry_after` the seconds that it asked to wait.
+    `asked`: a request was sent; `status` is that of the last answer, 0 without one, `code` that of an error's body, `retry_after` the
+    seconds that it asked to wait, `maintenance`: it says that it is.
     Once `shut`, nothing leaves and what is under way is cut off.
     """
 
@@ -54,7 +55,8 @@ class Gate(HTTPAdapter):
 
     def forget(self) -> None:
         """Begin anew what is known of the last answer."""
-        self.status, self.code, self.maintenance = 0, "", False
+        self.asked, self.maintenance = False, False
+        self.status, self.code = 0, ""
         self.retry_after: float | None = None
 
     def close_for_good(self) -> None:
@@ -83,6 +85,7 @@ class Gate(HTTPAdapter):
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         self._admit(request)
         self.sent += 1
+        self.asked, self.status = True, 0
         with super().send(request, *args, **{**options, "stream": True}) as response:
             self.status = response.status_code
             body = io.BytesIO()
@@ -119,7 +122,7 @@ class Gate(HTTPAdapter):
         if status < 300 and body[:64].lstrip()[:1] not in (b"{", b"["):
             raise Undecodable(f"{self._label} gave an answer that is no JSON", source=self._label)
         if not _shallow(body):
-            raise BadAnswer(f"{self._label} answered with values nested too deep", source=self._label)
+            raise Undecodable(f"{self._label} gave JSON that is broken or nested too deep", source=self._label)
 
 
 def _pools(gate: Gate) -> dict[str, type[urllib3.HTTPConnectionPool]]:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, cast
 
 from defi_risk.errors import OutOfRange, Undecodable, UsageError
-from defi_risk.sources.ccxt_line import CcxtLine, built
+from defi_risk.sources.ccxt_line import CcxtLine, built, origins
 from defi_risk.sources.clock import Deadline
 
 LONGEST_PAGE: Final = 1_000
@@ -28,6 +28,11 @@ def check(name: str, url: str | None = None) -> None:
     """
     if built(name, {}, url).has.get("fetchOHLCV") is not True:
         raise UsageError(f"exchange {name} gives no candles", hint='name another one, or a file: prices = "prices.csv"')
+
+
+def hosts(name: str, url: str | None = None) -> list[str]:
+    """Scheme, host and port of all that reading prices may reach; nothing else is. Raises `UsageError`."""
+    return origins(built(name, {}, url), None)
 
 
 class PublicExchange:

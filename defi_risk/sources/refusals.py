@@ -143,8 +143,8 @@ _REFUSED: Final = {
         "allow the key to read this account, and this machine's address if the key is bound to addresses",
     ),
     Refusal.ANY: (
-        "does not accept the key, or not for that, or not from this address",
-        "check key and secret, that the key may read this account, and the addresses that it is bound to",
+        "does not accept the key, its rights or this address, and does not say which",
+        "check key and secret, that the key may read futures, and the addresses that it is bound to",
     ),
     Refusal.ENVIRONMENT: (
         "does not know the key: it is of another environment (demo, test or region)",

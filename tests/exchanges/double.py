@@ -21,6 +21,10 @@ WINDOW: Final = 5.0
 """Seconds that a signed request may be old, or early."""
 
 
+HEARD: Final[dict[str, set[str]]] = {}
+"""Every request line that any double was sent, by its id: see `tests/exchanges/conftest.py`."""
+
+
 class Request(NamedTuple):
     """One request as it arrived; header names in lower case."""
 
@@ -140,6 +144,7 @@ def serving(double: Double) -> Generator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # an answer goes out in two writes: without it the second waits 40 ms for the first's receipt
 
         def _tell(self) -> None:
             parts = urlsplit(self.path)
@@ -148,6 +153,7 @@ def serving(double: Double) -> Generator[str]:
             headers = {key.lower(): value for key, value in self.headers.items()}
             request = Request(self.command, parts.path, query, parts.query, headers, body)
             double.log.append(request)
+            HEARD.setdefault(double.id, set()).add(request.line)
             with suppress(OSError):
                 self._answer(request)
 

@@ -97,39 +97,36 @@ def profit(position: Position) -> Decimal:
 
 
 def liquidation_price(position: Position, cushion: Decimal, line: Decimal = Decimal(1)) -> Decimal | None:
-    """The price, nearest to the mark on its losing side, at which `cushion` + what the position counts = line * maintenance margin, all
-    else unchanged; None where no price above zero does. An account below its line already has it on the other side. Where brackets do not
-    meet it can be the price at which the next one begins.
+    """The price, nearest to the mark, at which `cushion` + profit = line * maintenance margin, all else unchanged; None where no price
+    above zero does. It is on the losing side of an account that is above its line, and on the other side of one below. Where brackets
+    do not meet it can be the price at which the next one begins.
 
-    `cushion`: what else the account has to lose, less what its other positions need, in the coin that this contract settles in. What the
-    position itself counts is not in it: its profit and accrued funding less fees, at `pnl_weight`, less `exit_cost`.
+    `cushion`: what else the account has to lose, less what its other positions need, in the coin that this contract settles in. Profit
+    counts in full.
     """
-    linear = position.contract is Contract.LINEAR
-    pieces, now, index = _surplus(position, cushion, line)
-    alive = pieces[index].at(now)
-    if not alive or not position.size:
-        return position.mark if position.size else None
-    rises = (position.size > 0) is linear  # whether profit grows with what the notional grows with
-    step = 1 if rises is (alive < 0) else -1
-    while True:
-        piece, following = pieces[index], index + step
-        last = following not in range(len(pieces))
-        edge = pieces[max(index, following)].start if not last else ZERO
-        if _crosses(piece, alive, step, None if last else edge):
-            if not piece.slope:
-                return edge if linear else EXACT.divide(ONE, edge)
-            over, under = (piece.base.copy_negate(), piece.slope) if linear else (piece.slope, piece.base.copy_negate())
-            return EXACT.divide(over, under)
-        if last:
-            return None
-        index = following
-        if EXACT.multiply(pieces[index].at(edge), alive) <= 0:  # the requirement jumps there
-            return edge if linear else EXACT.divide(ONE, edge)
+    plain = replace(position, pnl_weight=ONE, accrued_funding=ZERO, accrued_fees=ZERO, exit_cost=ZERO)
+    return joint_price([plain], cushion, line)
+
+
+def joint_price(positions: Sequence[Position], cushion: Decimal, line: Decimal = Decimal(1)) -> Decimal | None:
+    """The same for all positions in one contract (both sides of a hedge move with one price), which count as the model counts them: profit
+    and accrued funding less fees, at `pnl_weight`, less `exit_cost`.
+    """
+    held = [position for position in positions if position.size]
+    if not held:
+        return None
+    linear, mark = held[0].contract is Contract.LINEAR, held[0].mark
+    pieces = _pieces(held, cushion, line)
+    now = mark if linear else EXACT.divide(ONE, mark)
+    index = sum(1 for piece in pieces if piece.start <= now) - 1
+    found = [x for step in (-1, 1) if (x := _crossing(pieces, index, now, step)) is not None]
+    prices = found if linear else [EXACT.divide(ONE, x) for x in found]
+    return min(prices, key=lambda price: EXACT.abs(EXACT.subtract(price, mark)), default=None)
 
 
 class _Piece(NamedTuple):
-    """Surplus within one bracket, base + slope * x. x is the price of a linear contract and 1 / price of an inverse one, so that the
-    notional is the size times x; the bracket begins at x = `start`.
+    """Surplus in one bracket of each position, base + slope * x. x is the price of a linear contract and 1 / price of an inverse one, so
+    that a notional is its size times x; the brackets begin at x = `start`.
     """
 
     start: Decimal
@@ -140,31 +137,56 @@ class _Piece(NamedTuple):
         return EXACT.add(self.base, EXACT.multiply(self.slope, x))
 
 
-def _surplus(position: Position, cushion: Decimal, line: Decimal) -> tuple[list[_Piece], Decimal, int]:
-    """The surplus by brackets, x now, and which bracket holds it."""
-    linear, gross, weight = position.contract is Contract.LINEAR, position.size.copy_abs(), position.pnl_weight
-    now = position.mark if linear else EXACT.divide(ONE, position.mark)
-    earns = EXACT.multiply(weight, position.size if linear else position.size.copy_negate())
-    gained = EXACT.subtract(EXACT.add(profit(position), position.accrued_funding), position.accrued_fees)
-    own = EXACT.subtract(EXACT.add(cushion, EXACT.multiply(weight, gained)), position.exit_cost)
-    fixed = EXACT.subtract(own, EXACT.multiply(earns, now))
-    if position.basis is Basis.ENTRY or not gross:
-        needed = EXACT.multiply(line, maintenance(position))
-        return [_Piece(ZERO, EXACT.subtract(fixed, needed), earns)], now, 0
-    tiers = sorted(position.tiers, key=lambda tier: tier.floor)
-    pieces: list[_Piece] = []
-    for tier in tiers:
+def _pieces(positions: Sequence[Position], cushion: Decimal, line: Decimal) -> list[_Piece]:
+    """The surplus, bracket by bracket."""
+    base, slope = cushion, ZERO
+    edges = {ZERO}
+    for position in positions:
+        linear = position.contract is Contract.LINEAR
+        now = position.mark if linear else EXACT.divide(ONE, position.mark)
+        earns = EXACT.multiply(position.pnl_weight, position.size if linear else position.size.copy_negate())
+        gained = EXACT.subtract(EXACT.add(profit(position), position.accrued_funding), position.accrued_fees)
+        own = EXACT.subtract(EXACT.multiply(position.pnl_weight, gained), position.exit_cost)
+        base = EXACT.add(base, EXACT.subtract(own, EXACT.multiply(earns, now)))
+        slope = EXACT.add(slope, earns)
+        if position.basis is Basis.ENTRY:
+            base = EXACT.subtract(base, EXACT.multiply(line, maintenance(position)))
+        else:
+            edges |= {_edge(position, tier) for tier in position.tiers}
+    moving = [position for position in positions if position.basis is Basis.MARK]
+    return [_piece(start, base, slope, moving, line) for start in sorted(edges)]
+
+
+def _edge(position: Position, tier: Tier) -> Decimal:
+    return EXACT.divide(tier.floor, position.size.copy_abs())
+
+
+def _piece(start: Decimal, base: Decimal, slope: Decimal, positions: Sequence[Position], line: Decimal) -> _Piece:
+    for position in positions:
+        below = [tier for tier in position.tiers if _edge(position, tier) <= start]
+        tier = bracket_of(below, max((tier.floor for tier in below), default=ZERO))
         rate = EXACT.multiply(line, EXACT.add(tier.rate, position.close_fee))
-        base = EXACT.add(fixed, EXACT.multiply(line, tier.deduction))
-        pieces.append(_Piece(EXACT.divide(tier.floor, gross), base, EXACT.subtract(earns, EXACT.multiply(gross, rate))))
-    return pieces, now, tiers.index(bracket_of(tiers, notional(position)))
+        base = EXACT.add(base, EXACT.multiply(line, tier.deduction))
+        slope = EXACT.subtract(slope, EXACT.multiply(position.size.copy_abs(), rate))
+    return _Piece(start, base, slope)
 
 
-def _crosses(piece: _Piece, alive: Decimal, step: int, edge: Decimal | None) -> bool:
-    """Whether a piece has lost the sign of `alive` by its edge; without one it goes on to zero (not reached), or without end."""
-    if edge is not None:
-        return EXACT.multiply(piece.at(edge), alive) <= 0
-    return EXACT.multiply(piece.slope if step > 0 else piece.base, alive) < 0
+def _crossing(pieces: Sequence[_Piece], index: int, now: Decimal, step: int) -> Decimal | None:
+    """The first x above zero, going up or down from `now`, at which the surplus has lost its sign; `now` where it has none."""
+    alive = pieces[index].at(now)
+    if not alive:
+        return now
+    while True:
+        piece, following = pieces[index], index + step
+        if following not in range(len(pieces)):  # on to zero, which is not reached, or without end
+            lost = EXACT.multiply(piece.slope if step > 0 else piece.base, alive) < 0
+            return EXACT.divide(piece.base.copy_negate(), piece.slope) if lost else None
+        edge = pieces[max(index, following)].start
+        if EXACT.multiply(piece.at(edge), alive) <= 0:
+            return EXACT.divide(piece.base.copy_negate(), piece.slope) if piece.slope else edge
+        index = following
+        if EXACT.multiply(pieces[index].at(edge), alive) <= 0:  # the requirement jumps there
+            return edge
 
 
 def margin(at: Desk, coin: str, amount: Decimal, price: Decimal | None, *, weight: Decimal = Decimal(1), source: str = "") -> Leg:

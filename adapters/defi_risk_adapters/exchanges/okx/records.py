@@ -1,0 +1,395 @@
+"""What OKX's answers say, field by field. It leaves a field empty ("") where it does not apply to the account's mode: that is None here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Context, Decimal
+from itertools import pairwise
+from typing import Any, Final
+
+from defi_risk.answers import Answer
+from defi_risk.errors import BadAnswer, OutOfRange, Unsupported
+from defi_risk.model import Contract
+from defi_risk.text import shown
+from defi_risk.units import EXACT
+from defi_risk_adapters.exchanges.common import ZERO
+
+LEVELS: Final = {"1": "spot", "2": "futures", "3": "multi-currency", "4": "portfolio"}
+SIDES: Final = {"net_mode": ("net",), "long_short_mode": ("long", "short")}
+CONTRACTS: Final = ("SWAP", "FUTURES")
+MOST: Final = 10_000
+ROUND: Final = Context(prec=28)
+"""For quotients: prices, rates and weights that no answer gives as such."""
+_UNMODELLED: Final = ("smtSyncEq", "spotCopyTradingEq")
+
+
+def rows(answer: Any, name: str) -> list[Answer]:
+    """The entries of an answer; `name` is the read's."""
+    return Answer(answer, name)["data"].listing(MOST)
+
+
+def told(row: Answer, name: str) -> Decimal | None:
+    """A number that may be left out."""
+    found = row.get(name)
+    return None if found is None or found.value == "" else found.decimal()
+
+
+def text(row: Answer, name: str) -> str:
+    """A figure as it is written, "" where there is none; it must be a number."""
+    return "" if told(row, name) is None else str(row[name].value)
+
+
+def needed(row: Answer, name: str, low: Decimal | int | None = None) -> Decimal:
+    """A number that must be there."""
+    return row[name].decimal(low=low)
+
+
+def optional_text(row: Answer, name: str) -> str:
+    found = row.get(name)
+    return "" if found is None else found.text()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """How the account works: `level` is its mode, `sides` are the position sides that it can have."""
+
+    level: str
+    sides: tuple[str, ...]
+
+    @classmethod
+    def of(cls, answer: Any) -> Config:
+        [row] = Answer(answer, "account/config")["data"].exactly(1)
+        level, mode = optional_text(row, "acctLv"), optional_text(row, "posMode")
+        if level not in LEVELS:
+            raise Unsupported(f"account mode acctLv = {shown(level)!r} is none that is known", hint="1 to 4 are")
+        if mode not in SIDES:
+            raise Unsupported(f"position mode posMode = {shown(mode)!r} is none that is known", hint=" and ".join(SIDES) + " are")
+        return cls(LEVELS[level], SIDES[mode])
+
+
+@dataclass(frozen=True, slots=True)
+class Coin:
+    """One coin of the trading account, in units of it; `usd` is its equity in USD, `discounted` what of that counts as margin.
+
+    `cross` is the equity that cross positions and debts rest on: without that of isolated positions and bots. `profit` is the unrealised
+    profit in it.
+    """
+
+    code: str
+    cash: Decimal
+    equity: Decimal
+    usd: Decimal | None
+    discounted: str
+    liability: Decimal
+    profit: Decimal
+    isolated: Decimal
+    strategies: Decimal
+    ordered: Decimal
+    borrowing: Decimal
+    collateral: bool
+
+    @property
+    def price(self) -> Decimal | None:
+        """USD for one, where it can be told."""
+        return ROUND.divide(self.usd, self.equity) if self.usd and self.equity else None
+
+    @property
+    def worthless(self) -> bool:
+        """Whether OKX values what is there at nothing (a delisted coin), and it bears nothing."""
+        return self.usd == 0 < self.equity and not (self.liability or self.profit or self.isolated)
+
+    @property
+    def cross(self) -> Decimal:
+        return EXACT.subtract(self.equity, EXACT.add(self.isolated, self.strategies))
+
+    @classmethod
+    def of(cls, row: Answer) -> Coin:
+        code = row["ccy"].text(32)
+        for name in _UNMODELLED:
+            if told(row, name):
+                raise Unsupported(f"{code} holds equity of copy trading ({name}), which is not modelled")
+        equity, usd = needed(row, "eq"), told(row, "eqUsd")
+        if usd is not None and (usd > 0 > equity or usd < 0 < equity):
+            raise OutOfRange(f"{row.path}.eqUsd has another sign than its eq")
+        collateral = row.get("collateralEnabled")
+        return cls(
+            code=code,
+            cash=needed(row, "cashBal"),
+            equity=equity,
+            usd=usd,
+            discounted=text(row, "disEq"),
+            liability=abs(told(row, "liab") or ZERO),
+            profit=EXACT.subtract(told(row, "upl") or ZERO, told(row, "isoUpl") or ZERO),
+            isolated=told(row, "isoEq") or ZERO,
+            strategies=EXACT.add(told(row, "stgyEq") or ZERO, told(row, "spotIsoBal") or ZERO),
+            ordered=told(row, "ordFrozen") or ZERO,
+            borrowing=told(row, "borrowFroz") or ZERO,
+            collateral=collateral is None or collateral.value == "" or collateral.flag(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The trading account. `adjusted`, `maintenance` and `ratio` are of all cross positions and debts, in USD, as they are written; empty
+    in futures mode. `notional` is what it calls the notional of positions, debts and what open orders would borrow.
+    """
+
+    coins: dict[str, Coin]
+    adjusted: str
+    maintenance: str
+    ratio: str
+    notional: Decimal
+    frozen: Decimal
+    updated: int | None
+
+    @property
+    def ordering(self) -> bool:
+        """Whether open orders hold some of it."""
+        return bool(self.frozen or any(coin.ordered or coin.borrowing for coin in self.coins.values()))
+
+    @classmethod
+    def of(cls, answer: Any) -> Balance:
+        [row] = Answer(answer, "account/balance")["data"].exactly(1)
+        coins: dict[str, Coin] = {}
+        for entry in row["details"].listing(MOST):
+            coin = Coin.of(entry)
+            if coin.code in coins:
+                raise BadAnswer(f"the balance names {coin.code} twice")
+            coins[coin.code] = coin
+        needed(row, "totalEq")
+        updated = told(row, "uTime")
+        return cls(
+            coins,
+            text(row, "adjEq"),
+            text(row, "mmr"),
+            text(row, "mgnRatio"),
+            told(row, "notionalUsd") or ZERO,
+            told(row, "ordFroz") or ZERO,
+            None if updated is None else int(updated) // 1_000,
+        )
+
+
+def holdings(answers: Sequence[Any]) -> object:
+    """What of a balance trading and transfers move, and prices do not."""
+    return {code: (coin.cash, coin.liability, coin.strategies) for code, coin in Balance.of(answers[0]).coins.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One open position. `contracts` is signed, `coin` what its margin is in; `need` is its maintenance margin, without fees."""
+
+    symbol: str
+    kind: str
+    coin: str
+    isolated: bool
+    side: str
+    contracts: Decimal
+    entry: Decimal
+    mark: Decimal
+    index: Decimal | None
+    profit: Decimal
+    margin: Decimal | None
+    leverage: Decimal | None
+    need: str
+    ratio: str
+    liquidation: str
+    usd_price: Decimal | None
+
+    @property
+    def key(self) -> str:
+        """The contract, with the side where the account can hold both."""
+        return self.symbol if self.side == "net" else f"{self.symbol}:{self.side}"
+
+    @classmethod
+    def of(cls, row: Answer, sides: Sequence[str]) -> Held | None:
+        kind, symbol = row["instType"].text(), row["instId"].text()
+        if (size := told(row, "pos") or ZERO) == 0:
+            return None
+        mode, side = row["mgnMode"].text(), row["posSide"].text()
+        if mode not in ("cross", "isolated"):
+            raise Unsupported(f"{symbol} has margin mode {shown(mode)!r}, which is none that is known")
+        modelled = kind in CONTRACTS
+        if modelled and side not in sides:
+            raise Unsupported(f"{symbol} has position side {shown(side)!r}, which this account's position mode does not have")
+        if side != "net" and size < 0:
+            raise OutOfRange(f"{row.path}.pos is negative on side {side}")
+        return cls(
+            symbol=symbol,
+            kind=kind,
+            coin=row["ccy"].text(32),
+            isolated=mode == "isolated",
+            side=side,
+            contracts=-size if side == "short" else size,
+            entry=needed(row, "avgPx", 0) if modelled else ZERO,
+            mark=needed(row, "markPx", 0) if modelled else ZERO,
+            index=told(row, "idxPx") or None,
+            profit=needed(row, "upl") if modelled else ZERO,
+            margin=needed(row, "margin") if modelled and mode == "isolated" else None,
+            leverage=told(row, "lever") or None,
+            need=text(row, "mmr"),
+            ratio=text(row, "mgnRatio"),
+            liquidation=text(row, "liqPx"),
+            usd_price=told(row, "usdPx") or None,
+        )
+
+
+def positions(answer: Any, config: Config) -> list[Held]:
+    """Open positions, each once."""
+    found: dict[tuple[str, bool], Held] = {}
+    for row in rows(answer, "account/positions"):
+        held = Held.of(row, config.sides)
+        if held is None:
+            continue
+        if (held.key, held.isolated) in found:
+            raise BadAnswer(f"the positions name {held.key} twice")
+        found[held.key, held.isolated] = held
+    return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A contract: `value` is what one is worth, in base units (inverse: in USD); `expires` in unix seconds."""
+
+    symbol: str
+    family: str
+    contract: Contract
+    value: Decimal
+    base: str
+    quote: str
+    settle: str
+    expires: int | None
+
+    @classmethod
+    def of(cls, row: Answer) -> Instrument:
+        symbol, kind = row["instId"].text(), row["ctType"].text()
+        base, _, quote = row["uly"].text().partition("-")
+        settle, unit = row["settleCcy"].text(), row["ctValCcy"].text()
+        value = EXACT.multiply(needed(row, "ctVal"), told(row, "ctMult") or Decimal(1))
+        plain = (kind, settle, unit) == ("linear", quote, base) or (kind, settle, unit, quote) == ("inverse", base, "USD", "USD")
+        if not plain or value <= 0:
+            raise Unsupported(f"{symbol} is a contract of {kind or 'no'} type in {unit} settled in {settle}, which is not modelled")
+        expires = told(row, "expTime")
+        return cls(
+            symbol,
+            row["instFamily"].text(),
+            Contract.LINEAR if kind == "linear" else Contract.INVERSE,
+            value,
+            base,
+            quote,
+            settle,
+            None if expires is None else int(expires) // 1_000,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Rates of a position of at most so many contracts (None: any number), all of it."""
+
+    most: Decimal | None
+    maintenance: Decimal
+    initial: Decimal
+
+
+def brackets(answer: Any, family: str) -> tuple[Bracket, ...]:
+    """Position tiers of a family of contracts, smallest first."""
+    found = [
+        Bracket(told(row, "maxSz"), needed(row, "mmr", 0), needed(row, "imr", 0))
+        for row in rows(answer, "public/position-tiers")
+        if optional_text(row, "instFamily") in ("", family)
+    ]
+    found.sort(key=lambda bracket: (bracket.most is None, bracket.most or ZERO))
+    for last, following in pairwise(found):
+        if following.maintenance < last.maintenance or following.most == last.most:
+            raise OutOfRange(f"the position tiers of {family} do not rise")
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Discount:
+    """What of a coin counts as margin: `rate` of what lies above `floor` coins, up to the next floor."""
+
+    floor: Decimal
+    rate: Decimal
+
+
+def discounts(answer: Any, wanted: Iterable[str]) -> dict[str, tuple[Discount, ...]]:
+    """Discount tiers by coin; the last one holds for what is beyond all tiers."""
+    coins, found = set(wanted), dict[str, tuple[Discount, ...]]()
+    for row in rows(answer, "public/discount-rate"):
+        code = row["ccy"].text(32)
+        entries = row.get("details") if code in coins else None
+        if entries is None:
+            continue
+        tiers = sorted((_discount(entry) for entry in entries.listing(MOST)), key=lambda tier: tier[0])
+        if not tiers or tiers[0][0] != 0 or code in found:
+            raise OutOfRange(f"the discount tiers of {code} do not begin at zero, or stand there twice")
+        known = [Discount(floor, rate) for floor, rate, _ in tiers]
+        if (top := tiers[-1][2]) is not None:
+            known.append(Discount(top, told(row, "minDiscountRate") or ZERO))
+        found[code] = tuple(known)
+    return found
+
+
+def _discount(row: Answer) -> tuple[Decimal, Decimal, Decimal | None]:
+    return needed(row, "minAmt", 0), row["discountRate"].decimal(0, 1), told(row, "maxAmt")
+
+
+def discounted(amount: Decimal, tiers: Sequence[Discount]) -> Decimal:
+    """How much of an amount of a coin counts as margin; what is owed counts in full.
+
+    OKX's own example: of 11,000,000 USDT the first 5M count at 100 %, 5M more at 97.5 % and the last 1M at 95 %: 10,825,000.
+    """
+    if amount <= 0:
+        return amount
+    total = ZERO
+    for index, tier in enumerate(tiers):
+        top = tiers[index + 1].floor if index + 1 < len(tiers) else amount
+        share = EXACT.subtract(min(amount, top), tier.floor)
+        if share > 0:
+            total = EXACT.add(total, EXACT.multiply(share, tier.rate))
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Funding:
+    """A funding rate, and the hours that it is for."""
+
+    rate: Decimal
+    hours: Decimal
+
+
+def funding(answer: Any, wanted: Iterable[str]) -> dict[str, Funding]:
+    """Funding of contracts by their symbol; only where the hours between two payments are told."""
+    symbols, found = set(wanted), dict[str, Funding]()
+    for row in rows(answer, "public/funding-rate"):
+        symbol = row["instId"].text()
+        if symbol not in symbols:
+            continue
+        rate, now, following = told(row, "fundingRate"), told(row, "fundingTime"), told(row, "nextFundingTime")
+        if rate is not None and now is not None and following is not None and following > now:
+            found[symbol] = Funding(rate, EXACT.divide(EXACT.subtract(following, now), Decimal(3_600_000)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Fees:
+    """Taker fees of this user by the coin that contracts settle in: positive, a share of the notional. `coin` is for inverse contracts.
+    An answer of several groups of contracts tells none.
+    """
+
+    coin: Decimal | None = None
+    linear: dict[str, Decimal] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, answer: Any) -> Fees:
+        found = rows(answer, "account/trade-fee")
+        if len(found) != 1:
+            return cls()
+        row = found[0]
+        paid = {name: -rate for name in ("taker", "takerU", "takerUSDC") if (rate := told(row, name)) is not None and rate <= 0}
+        linear = {coin: paid[name] for coin, name in (("USDT", "takerU"), ("USDC", "takerUSDC")) if name in paid}
+        return cls(paid.get("taker"), linear)
+
+    def of_contract(self, instrument: Instrument) -> Decimal | None:
+        return self.coin if instrument.contract is Contract.INVERSE else self.linear.get(instrument.settle)

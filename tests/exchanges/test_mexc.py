@@ -1,0 +1,250 @@
+"""MEXC's futures accounts over HTTP on loopback.
+
+Recorded: an isolated SOL_USDT position of 2025-08-27 as a public client's source quotes MEXC's answer, and the assets and risk limits in
+MEXC's documentation (read on 2026-04-04).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from defi_risk.gathering import gather
+from defi_risk.model import Basis, Contract, KeyRights, Role
+from tests.exchanges.double import Fault, serving
+from tests.exchanges.mexc import BTC_TIERS, MexcDouble, contract, custom, position
+from tests.exchanges.reading import accounts, scan, unknown
+
+LONG = position("BTC_USDT", "long", 20000, "61000", 20)
+SHORT = position("SOL_USDT", "short", 30000, "200", 10)
+ALONE = position("BTC_USDT", "short", 1000, "59000.5", 50, margin="150")
+
+
+def usdt(*rows: dict[str, Any], wallet: str = "50000", **more: Any) -> MexcDouble:
+    return MexcDouble(wallets={"USDT": wallet, "BTC": "0"}, positions=list(rows), **more)
+
+
+def test_the_recorded_isolated_position(tmp_path: Path) -> None:
+    row = {
+        "positionId": 5355366,
+        "symbol": "SOL_USDT",
+        "positionType": 1,
+        "openType": 1,
+        "state": 1,
+        "holdVol": 1,
+        "holdAvgPrice": 203.44,
+        "holdAvgPriceFullyScale": "203.44",
+        "liquidatePrice": 194.07,
+        "oim": 0.10253376,
+        "im": 0.10253376,
+        "leverage": 20,
+        "marginRatio": 0.0998,
+        "autoAddIm": False,
+    }
+    account = accounts(usdt(row), tmp_path)["futures/SOL_USDT/long/isolated"]
+    assert account.self_check
+    assert account.self_check.match
+    assert account.self_check.protocol == {"liquidationPrice:SOL_USDT:long": "194.07"}
+    assert account.stated == {"liquidationPrice:SOL_USDT:long": "194.07"}, "to the cent, as the exchange cuts it"
+    assert account.rule.remainder == "lost"
+    [_, leg] = account.legs
+    assert leg.position
+    assert leg.position.basis is Basis.ENTRY
+    assert leg.position.funding_8h == Decimal("0.0002"), "0.01 % every four hours"
+
+
+def test_a_documented_wallet_without_positions(tmp_path: Path) -> None:
+    account = accounts(MexcDouble(wallets={"USDT": "32.80984793"}), tmp_path)["futures/USDT"]
+    assert [leg.role for leg in account.legs] == [Role.MARGIN]
+    assert account.stated["equity"] == "32.80984793"
+    assert account.self_check
+    assert account.self_check.match
+
+
+def test_cross_and_isolated_positions_of_several_wallets(tmp_path: Path) -> None:
+    double = usdt(LONG, SHORT, ALONE, position("BTC_USD", "short", 50, "61000", 10), position("ETH_USDC", "long", 100, "2010", 5))
+    double.wallets = {"USDT": "50000", "USDC": "1000", "BTC": "0.5", "XRP": "0"}
+    found = accounts(double, tmp_path)
+    assert set(found) == {"futures/USDT", "futures/BTC_USDT/short/isolated", "futures/USDC", "futures/BTC"}
+    for account in found.values():
+        assert account.self_check
+        assert account.self_check.match, (account.stated, account.self_check.protocol)
+    wallet = found["futures/USDT"]
+    assert str(wallet.legs[0].amount) == "49850", "less what the isolated position has for itself"
+    assert {str(leg.position.tiers[0].rate) for leg in wallet.legs if leg.position} == {"0.001", "0.004"}
+    coin = found["futures/BTC"].legs
+    assert coin[0].price
+    assert str(coin[0].price.value) == "60000"
+    assert coin[1].position
+    assert (coin[1].position.contract, coin[1].position.size) == (Contract.INVERSE, Decimal(-5000))
+
+
+@pytest.mark.parametrize(
+    ("row", "terms", "rate"),
+    [
+        (position("BTC_USDT", "long", 50000, "61000", 20), custom(BTC_TIERS), "0.001"),
+        (position("BTC_USDT", "long", 50001, "61000", 20), custom(BTC_TIERS), "0.004"),
+        (position("BTC_USDT", "long", 300000, "61000", 20), custom(BTC_TIERS), "0.01"),
+        (position("BTC_USDT", "long", 100000, "61000", 20), {}, "0.004"),
+        (position("BTC_USDT", "long", 100001, "61000", 20), {}, "0.008"),
+        (position("BTC_USDT", "long", 250000, "61000", 20), {}, "0.016"),
+        (
+            position("BTC_USDT", "long", 9000, "61000", 20),
+            custom([(60000, "0.01"), (900000, "0.02")]) | {"riskLimitType": "BY_VALUE"},
+            "0.01",
+        ),
+        (
+            position("BTC_USDT", "short", 20, "61000", 20),
+            {"riskLongShortSwitch": 1, "riskBaseVolShort": 10, "riskIncrVolShort": 10, "riskBaseVolLong": 99, "riskIncrVolLong": 9},
+            "0.008",
+        ),
+    ],
+)
+def test_the_risk_tier_in_force(tmp_path: Path, row: dict[str, Any], terms: dict[str, Any], rate: str) -> None:
+    double = usdt(row, wallet="900000", contracts={"BTC_USDT": contract("BTC_USDT", "0.0001", **terms)})
+    [leg] = [leg for leg in accounts(double, tmp_path)["futures/USDT"].legs if leg.position]
+    assert leg.position
+    assert str(leg.position.tiers[0].rate) == rate
+
+
+def test_both_sides_of_a_cross_contract_share_a_risk_tier(tmp_path: Path) -> None:
+    rows = [position("BTC_USDT", "long", 40000, "61000", 20), position("BTC_USDT", "short", 40000, "59000", 20)]
+    legs = accounts(usdt(*rows), tmp_path)["futures/USDT"].legs
+    assert [str(leg.position.tiers[0].rate) for leg in legs if leg.position] == ["0.005", "0.005"]
+
+
+@pytest.mark.parametrize("row", [ALONE, position("BTC_USD", "long", 50, "59000", 20, margin="0.005")])
+def test_isolated_liquidation_prices(tmp_path: Path, row: dict[str, Any]) -> None:
+    double = usdt(row)
+    double.wallets["BTC"] = "1"
+    [account] = [one for one in accounts(double, tmp_path).values() if one.mode == "isolated"]
+    assert account.self_check
+    assert account.self_check.match
+    double.positions = [row | {"liquidatePrice": 57000.0}]
+    [account] = [one for one in accounts(double, tmp_path).values() if one.mode == "isolated"]
+    assert account.self_check
+    assert not account.self_check.match
+
+
+def altered(name: str, **change: Any) -> Fault:
+    def change_it(right: Any) -> Any:
+        right["data"][0] |= change
+        return right
+
+    return Fault(where=name, change=change_it)
+
+
+def without(where: str, name: str) -> Fault:
+    def change_it(right: Any) -> Any:
+        del right["data"][0][name]
+        return right
+
+    return Fault(where=where, change=change_it)
+
+
+def test_an_equity_that_does_not_follow_is_seen(tmp_path: Path) -> None:
+    double = usdt(LONG)
+    double.faults.append(altered("account/assets", unrealized=-200.0))
+    account = accounts(double, tmp_path)["futures/USDT"]
+    assert account.self_check
+    assert not account.self_check.match
+    assert account.self_check.protocol["unrealized"] == "-200.0"
+    assert account.stated["unrealized"] == "-2000.0"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (altered("account/assets", contributeMarginAmount=180), "multi-asset mode"),
+        (altered("account/assets", debtAmount=20), "multi-asset mode"),
+        (without("account/assets", "contributeMarginAmount"), "cannot be told apart"),
+        (altered("account/assets", currency="USDX"), "lists no such asset"),
+        (altered("account/assets", equity="NaN"), "equity"),
+        (altered("open_positions", openType=3), "not known"),
+        (altered("open_positions", positionType=0), "not known"),
+        (altered("open_positions", state=2), "in the hands of the exchange"),
+        (altered("open_positions", symbol="NOPE_USDT"), "lists no contract NOPE_USDT"),
+        (altered("open_positions", leverage=0), "leverage"),
+        (altered("open_positions", holdAvgPriceFullyScale=None, holdAvgPrice=None), "holdAvgPrice is missing"),
+        (without("open_positions", "positionId"), "positionId is missing"),
+        (altered("contract/detail", riskLimitMode="OTHER"), "not known: 'OTHER'"),
+        (altered("contract/detail", riskLimitType="OTHER"), "not known: 'OTHER'"),
+        (altered("contract/detail", riskLimitCustom=[{"maxVol": 5, "mmr": 0.1}]), "above the highest risk tier"),
+        (altered("contract/detail", futureType=2), "not modelled"),
+        (altered("contract/detail", settleCoin="MX"), "not modelled"),
+        (altered("contract/detail", baseCoin=""), "not modelled"),
+        (without("contract/detail", "liquidationFeeRate"), "liquidationFeeRate is missing"),
+        (altered("contract/ticker", fairPrice=0), "is zero"),
+        (altered("contract/ticker", symbol="OTHER"), "no price of it"),
+        (altered("contract/ticker", timestamp=1587442022003), "older than 60 s"),
+        (Fault("bad key", where="account/assets"), "does not accept the key"),
+        (Fault("permission", where="open_positions"), "does not let this key read that"),
+        (Fault("address", where="account/assets"), "from this address"),
+        (Fault("rate", where="open_positions"), "fewer requests"),
+        (Fault("maintenance", where="account/assets"), "maintenance"),
+        (Fault("empty list", where="open_positions"), ""),
+        (Fault("empty object", where="account/assets"), ""),
+        (Fault("html", where="contract/ticker"), "no JSON"),
+    ],
+)
+def test_what_cannot_be_read_makes_the_account_unknown(tmp_path: Path, fault: Fault, reason: str) -> None:
+    account, _ = unknown(usdt(LONG), tmp_path, fault)
+    assert reason in account.reason
+
+
+def test_duplicates_are_never_counted_twice(tmp_path: Path) -> None:
+    assert "listed twice" in unknown(usdt(LONG, LONG), tmp_path)[0].reason
+    assert "listed twice" in unknown(usdt(LONG, LONG | {"positionId": 7}), tmp_path)[0].reason
+
+
+def test_an_empty_account_is_none(tmp_path: Path) -> None:
+    assert scan(MexcDouble(wallets={"USDT": "0", "BTC": "0"}), tmp_path).accounts == ()
+
+
+def test_a_trial_bonus_is_not_margin(tmp_path: Path) -> None:
+    double = usdt(LONG, assets={"USDT": {"bonus": 100, "frozenBalance": 50.5}})
+    account = accounts(double, tmp_path)["futures/USDT"]
+    assert [(str(leg.amount), leg.weight) for leg in account.legs if not leg.position] == [("49849.5", Decimal(1)), ("50.5", Decimal(0))]
+    assert "a trial bonus of 100 USDT is not counted" in account.assumptions
+
+
+def test_negative_equity_is_read_as_it_is(tmp_path: Path) -> None:
+    account = accounts(usdt(LONG, wallet="500"), tmp_path)["futures/USDT"]
+    assert account.stated["equity"] == "-1500.0"
+
+
+def test_a_second_scan_asks_four_times(tmp_path: Path) -> None:
+    double = usdt(LONG, SHORT, ALONE)
+    scan(double, tmp_path, times=2)
+    assert len(double.log) == 4, [request.line for request in double.log]
+    assert all(request.method == "GET" for request in double.log)
+
+
+def test_a_balance_that_moves_is_read_again(tmp_path: Path) -> None:
+    double = usdt(LONG)
+    first = altered("account/assets", equity=1.0)
+    first.times = 1
+    double.faults.append(first)
+    assert str(accounts(double, tmp_path)["futures/USDT"].legs[0].amount) == "50000"
+
+
+def test_two_keys_are_two_accounts(tmp_path: Path) -> None:
+    main, sub = usdt(LONG), usdt(wallet="100")
+    with serving(main) as one, serving(sub) as two:
+        book = tmp_path / "book.toml"
+        book.write_text(main.book(one, "main") + sub.book(two, "sub"), "utf-8")
+        found = gather(book=book, cache_dir=tmp_path / "cache", deadline=20).accounts
+    assert [(account.id, account.owner) for account in found] == [("main/futures/USDT", "main"), ("sub/futures/USDT", "sub")]
+
+
+@pytest.mark.parametrize("skew", [-90.0, 90.0])
+def test_another_clock(tmp_path: Path, skew: float) -> None:
+    assert accounts(usdt(LONG, skew=skew), tmp_path)["futures/USDT"].known
+
+
+def test_rights_are_not_told(tmp_path: Path) -> None:
+    [report] = scan(usdt(LONG), tmp_path).reports
+    assert report.key == KeyRights()

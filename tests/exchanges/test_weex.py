@@ -1,0 +1,222 @@
+"""WEEX's futures accounts over HTTP on loopback.
+
+The exchange tells no maintenance: rates follow from its liquidation prices, or from the brackets that it announced.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from defi_risk.model import KeyRights, Role
+from tests.exchanges.double import Fault
+from tests.exchanges.reading import accounts, scan, unknown
+from tests.exchanges.weex import WeexDouble, position
+
+LONG = position("BTCUSDT", "LONG", "0.5", "61000", 20)
+DOGE = position("DOGEUSDT", "SHORT", "100000", "0.09323", 10)
+ALONE = position("BTCUSDT", "SHORT", "0.1", "59000", 50, margin="250")
+GOLD = position("XAUTUSDT", "LONG", "20", "4100", 20)
+
+
+def usdt(*rows: dict[str, Any], wallet: str = "5000", **more: Any) -> WeexDouble:
+    return WeexDouble(wallets={"USDT": wallet}, positions=list(rows), **more)
+
+
+def rates(account: Any) -> list[Decimal]:
+    return [leg.position.tiers[0].rate for leg in account.legs if leg.position]
+
+
+def test_a_balance_as_documented(tmp_path: Path) -> None:
+    row = {"asset": "USDT", "balance": "20.00000000", "availableBalance": "20.00000000", "frozen": "0", "unrealizePnl": "0"}
+    double = usdt(wallet="20")
+    double.faults.append(Fault(where="account/balance", change=lambda _: [row]))
+    account = accounts(double, tmp_path)["futures/USDT"]
+    assert [(leg.role, str(leg.amount)) for leg in account.legs] == [(Role.MARGIN, "20")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "wallet", "expected"),
+    [
+        ([LONG], "5000", ["0.004"]),
+        ([position("BTCUSDT", "SHORT", "0.5", "61000", 20)], "5000", ["0.004"]),
+        ([LONG, DOGE], "9000", ["0.004", "0.02"]),
+        ([LONG, DOGE, position("XAUTUSDT", "SHORT", "5", "4100", 20)], "12000", ["0.004", "0.02", "0.002"]),
+        ([LONG, DOGE, ALONE], "9250", ["0.004", "0.02"]),
+    ],
+)
+def test_rates_follow_from_the_exchanges_liquidation_prices(
+    tmp_path: Path, rows: list[dict[str, Any]], wallet: str, expected: list[str]
+) -> None:
+    found = accounts(usdt(*rows, wallet=wallet), tmp_path)
+    account = found["futures/USDT"]
+    for rate, known in zip(rates(account), expected, strict=True):
+        assert rate == pytest.approx(Decimal(known), rel=Decimal("0.005")), "as far as six decimals of a price tell"
+    for one in found.values():
+        assert one.self_check
+        assert one.self_check.match, (one.stated, one.self_check.protocol)
+        assert any("implies" in said for said in one.assumptions)
+    if ALONE in rows:
+        apart = found["futures/BTCUSDT/short/isolated"]
+        assert rates(apart)[0] == pytest.approx(Decimal("0.004"), rel=Decimal("0.001"))
+        assert str(apart.legs[0].amount) == "250"
+        assert apart.rule.remainder == "lost"
+        assert any("isolated positions too" in said for said in account.assumptions)
+
+
+def test_marks_funding_and_entries(tmp_path: Path) -> None:
+    [leg] = [leg for leg in accounts(usdt(LONG), tmp_path)["futures/USDT"].legs if leg.position]
+    assert leg.position
+    assert (leg.position.size, leg.position.entry, leg.position.mark) == (Decimal("0.5"), Decimal(61000), Decimal(60000))
+    assert leg.position.funding_8h == Decimal("0.00005618")
+
+
+def test_announced_brackets_where_no_price_is_shown(tmp_path: Path) -> None:
+    account = accounts(usdt(GOLD, wallet="79000"), tmp_path)["futures/USDT"]
+    assert [str(rate) for rate in rates(account)] == ["0.002"]
+    [leg] = [leg for leg in account.legs if leg.position]
+    assert leg.position
+    assert [str(tier.floor) for tier in leg.position.tiers] == ["0", "50000", "100000", "1000000", "2000000", "5000000"]
+    assert any("those published on 2026-03-04" in said for said in account.assumptions)
+
+
+def test_without_price_and_brackets_the_account_is_unknown(tmp_path: Path) -> None:
+    account, _ = unknown(usdt(LONG, wallet="40000"), tmp_path)
+    assert "tells neither brackets nor a liquidation price of BTCUSDT:long" in account.reason
+
+
+def test_both_sides_of_a_contract_do_not_determine_its_rates(tmp_path: Path) -> None:
+    account, _ = unknown(usdt(LONG, position("BTCUSDT", "SHORT", "0.1", "61000", 20)), tmp_path)
+    assert "both sides of one contract" in account.reason
+
+
+def test_positions_kept_apart_are_accounts_of_their_own(tmp_path: Path) -> None:
+    rows = [ALONE | {"separatedMode": "SEPARATED", "separatedOpenOrderId": number, "id": number} for number in (71, 72)]
+    found = accounts(usdt(*rows, wallet="700"), tmp_path)
+    assert set(found) == {"futures/USDT", "futures/BTCUSDT/short-71/isolated", "futures/BTCUSDT/short-72/isolated"}
+    assert str(found["futures/USDT"].legs[0].amount) == "200"
+
+
+def test_margin_that_grows_by_itself_is_said(tmp_path: Path) -> None:
+    found = accounts(usdt(ALONE | {"isAutoAppendIsolatedMargin": True}), tmp_path)
+    assert any("by itself" in said for said in found["futures/BTCUSDT/short/isolated"].assumptions)
+
+
+def altered(where: str, **change: Any) -> Fault:
+    def change_it(right: Any) -> Any:
+        right[0] |= change
+        return right
+
+    return Fault(where=where, change=change_it)
+
+
+def without(where: str, name: str) -> Fault:
+    def change_it(right: Any) -> Any:
+        del right[0][name]
+        return right
+
+    return Fault(where=where, change=change_it)
+
+
+def listed(**change: Any) -> Fault:
+    def change_it(right: Any) -> Any:
+        right["symbols"][0] |= change
+        return right
+
+    return Fault(where="exchangeInfo", change=change_it)
+
+
+def test_a_profit_that_does_not_follow_is_seen(tmp_path: Path) -> None:
+    double = usdt(LONG)
+    double.faults.append(altered("account/balance", unrealizePnl="-900.0", balance="4100.0"))
+    account = accounts(double, tmp_path)["futures/USDT"]
+    assert account.self_check
+    assert not account.self_check.match
+    assert account.stated["unrealizePnl"] == "-500.0"
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (altered("allPosition", marginType="UNION"), "not known: 'UNION'"),
+        (altered("allPosition", separatedMode="OTHER"), "not known"),
+        (altered("allPosition", side="BOTH"), "side 'BOTH'"),
+        (altered("allPosition", size="NaN"), "size is the text 'NaN'"),
+        (altered("allPosition", symbol="NOPEUSDT"), "lists no contract NOPEUSDT"),
+        (altered("allPosition", asset="USDC"), "lists no such asset"),
+        (altered("allPosition", leverage="0"), "leverage"),
+        (altered("allPosition", liquidatePrice="59990"), "which cannot be"),
+        (altered("allPosition", marginType="ISOLATED", isolatedMargin="0"), "tells no margin of it"),
+        (without("allPosition", "openValue"), "openValue is missing"),
+        (without("allPosition", "id"), "id is missing"),
+        (without("account/balance", "unrealizePnl"), "unrealizePnl is missing"),
+        (altered("account/balance", balance=""), "balance is an empty text"),
+        (altered("premiumIndex", symbol="OTHER"), "no mark of it"),
+        (altered("premiumIndex", time=1), "older than 60 s"),
+        (altered("premiumIndex", markPrice="0"), "markPrice"),
+        (listed(forwardContractFlag=False), "not modelled"),
+        (listed(marginAsset="BTC"), "not modelled"),
+        (listed(baseAsset=""), "not modelled"),
+        (Fault("bad key", where="account/balance"), "does not accept the key"),
+        (Fault("permission", where="allPosition"), "does not let this key read that"),
+        (Fault("address", where="account/balance"), "from this address"),
+        (Fault("rate", where="allPosition"), "fewer requests"),
+        (Fault("maintenance", where="account/balance"), "out of order"),
+        (Fault("empty object", where="allPosition"), ""),
+        (Fault("html", where="premiumIndex"), "no JSON"),
+    ],
+)
+def test_what_cannot_be_read_makes_the_account_unknown(tmp_path: Path, fault: Fault, reason: str) -> None:
+    account, _ = unknown(usdt(LONG), tmp_path, fault)
+    assert reason in account.reason
+
+
+def test_duplicates_are_never_counted_twice(tmp_path: Path) -> None:
+    assert "listed twice" in unknown(usdt(LONG, LONG), tmp_path)[0].reason
+    assert "listed twice" in unknown(usdt(LONG, LONG | {"id": 7}), tmp_path)[0].reason
+    double = usdt(LONG)
+    assert "listed twice" in unknown(double, tmp_path, Fault(where="account/balance", change=lambda right: right * 2))[0].reason
+
+
+def test_an_empty_account_is_none(tmp_path: Path) -> None:
+    assert scan(usdt(wallet="0"), tmp_path).accounts == ()
+    assert scan(WeexDouble(), tmp_path).accounts == ()
+
+
+def test_a_position_without_a_wallet_is_not_an_empty_account(tmp_path: Path) -> None:
+    account, _ = unknown(WeexDouble(positions=[LONG]), tmp_path)
+    assert "lists no such asset" in account.reason
+
+
+def test_wallets_of_two_assets(tmp_path: Path) -> None:
+    double = usdt(LONG, position("ETHUSDC", "LONG", "3", "2100", 5))
+    double.wallets["USDC"] = "1500"
+    assert set(accounts(double, tmp_path)) == {"futures/USDT", "futures/USDC"}
+
+
+def test_a_second_scan_asks_four_times(tmp_path: Path) -> None:
+    double = usdt(LONG, DOGE, ALONE, wallet="9250")
+    scan(double, tmp_path, times=2)
+    assert len(double.log) == 4, [request.line for request in double.log]
+    assert all(request.method == "GET" for request in double.log)
+
+
+def test_a_balance_that_moves_is_read_again(tmp_path: Path) -> None:
+    double = usdt(LONG)
+    first = altered("account/balance", balance="1.00000000")
+    first.times = 1
+    double.faults.append(first)
+    assert str(accounts(double, tmp_path)["futures/USDT"].legs[0].amount) == "5000"
+
+
+@pytest.mark.parametrize("skew", [-90.0, 90.0])
+def test_another_clock(tmp_path: Path, skew: float) -> None:
+    assert accounts(usdt(LONG, skew=skew), tmp_path)["futures/USDT"].known
+
+
+def test_rights_are_not_told(tmp_path: Path) -> None:
+    [report] = scan(usdt(LONG), tmp_path).reports
+    assert report.key == KeyRights()

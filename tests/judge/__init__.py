@@ -1,0 +1,1 @@
+"""Other people's programs as independent judges, each in an environment of its own."""
