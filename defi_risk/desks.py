@@ -18,6 +18,7 @@ from defi_risk.book import Book, ExchangeSettings
 from defi_risk.engine import Progress
 from defi_risk.errors import DefiRiskError, RateLimited, SourceError, UsageError
 from defi_risk.model import Account, KeyRights, Side, SourceReport
+from defi_risk.secrets import redact
 from defi_risk.sources.cache import Cache
 from defi_risk.sources.clock import Crew, Deadline
 from defi_risk.sources.exchange import Exchange
@@ -66,7 +67,7 @@ def check(book: Book) -> None:
                 f"exchange {settings.name} needs {' and '.join(missing)}", hint=f"add them to its [[exchanges]] in {book.file}"
             )
         Exchange(settings, reader, Deadline(1)).close()
-        identity = (*_whose(settings, reader), settings.id, str(sorted(settings.options.items())))
+        identity = (*_whose(settings, reader), _selected(settings, reader))
         if identity in seen:
             raise UsageError(
                 f"exchanges {seen[identity]} and {settings.name} are one account", hint="it would be counted twice: remove one"
@@ -77,6 +78,15 @@ def check(book: Book) -> None:
 def _whose(settings: ExchangeSettings, reader: ExchangeReader) -> tuple[object, ...]:
     """Whose account it is, and where."""
     return (reader.venue, settings.url, settings.wallet, *sorted(settings.credentials.items()))
+
+
+def _selected(settings: ExchangeSettings, reader: ExchangeReader) -> str:
+    """Which of the accounts of a key the book names: what the reader says, or else the id and the options as they are."""
+    selects = getattr(reader, "selects", None)
+    try:
+        return str(selects(desk(settings, 0))) if selects else f"{settings.id} {sorted(settings.options.items())}"
+    except DefiRiskError:  # it names none: reading says so
+        return settings.name
 
 
 class Reading:
@@ -187,13 +197,13 @@ def _sorted(settings: ExchangeSettings, reader: ExchangeReader, report: SourceRe
             report = replace(
                 report,
                 status=item.status,
-                error=clean(item.error) if item.error else "",
-                notes=(*report.notes, *map(clean, item.notes)),
+                error=clean(redact(item.error)) if item.error else "",
+                notes=(*report.notes, *(clean(redact(note)) for note in item.notes)),
                 as_of=item.as_of if item.as_of is not None else report.as_of,
             )
         elif item.id in accounts:
             accounts[item.id] = replace(unknown(settings, reader, "the reader returned this account twice"), id=item.id)
-        elif item.known and not all(leg.factor.strip() and leg.asset.symbol.strip() for leg in item.legs):
+        elif item.known and not all(leg.factor and not leg.asset.id.endswith(("/", ":")) for leg in item.legs):
             accounts[item.id] = replace(unknown(settings, reader, "the exchange gave a coin without a name"), id=item.id)
         elif f"{item.id}/".startswith(f"{settings.name}/"):
             accounts[item.id] = replace(item, owner=settings.name, source=settings.name)
@@ -220,7 +230,7 @@ def desk(settings: ExchangeSettings, milliseconds: int) -> Desk:
 
 def failed(settings: ExchangeSettings, reader: ExchangeReader, error: SourceError) -> Found:
     """The unknown account and the failed source that an error makes."""
-    report = SourceReport(id=settings.name, kind=KIND, status="failed", error=clean(str(error)))
+    report = SourceReport(id=settings.name, kind=KIND, status="failed", error=clean(redact(str(error))))
     return Found([unknown(settings, reader, str(error))], [report])
 
 
@@ -233,7 +243,7 @@ def unknown(settings: ExchangeSettings, reader: ExchangeReader, reason: str) -> 
         venue=reader.venue,
         market=settings.id,
         status="unknown",
-        reason=shown(reason, 200),
+        reason=shown(redact(reason), 200),
         source=settings.name,
     )
 
@@ -251,7 +261,7 @@ def key_rights(settings: ExchangeSettings, reader: ExchangeReader, source: Excha
     except RateLimited:
         return KeyRights(), "what the key may do was not read: the exchange asks for fewer requests"
     except DefiRiskError as error:
-        return KeyRights(), f"what the key may do could not be read: {error.message}"
+        return KeyRights(), redact(f"what the key may do could not be read: {error.message}")
     except Exception as error:  # noqa: BLE001  # foreign code again
         return KeyRights(), f"what the key may do could not be read: the reader of {settings.id} failed: {type(error).__name__}"
     if rights is not None:

@@ -20,7 +20,7 @@ from defi_risk import engine, markets, rounds
 from defi_risk.book import Book
 from defi_risk.errors import BadAnswer, SourceError, UsageError
 from defi_risk.ids import USD, Address, Factor
-from defi_risk.model import PRICES, Account, SourceReport
+from defi_risk.model import PRICES, Account, Contract, SourceReport
 from defi_risk.sources.cache import Cache
 from defi_risk.sources.chain import ChainSource
 from defi_risk.sources.clock import Deadline
@@ -84,11 +84,26 @@ def coins(accounts: Iterable[Account], quotes: Mapping[Factor, float]) -> list[s
     """Factors of the accounts whose prices move, those worth most first. A token in no table has no name to look for."""
     worth: defaultdict[str, float] = defaultdict(float)
     for leg in (leg for account in accounts for leg in account.legs):
-        size = leg.position.size if leg.position else leg.amount
-        for factor in (leg.factor, *([leg.position.quote] if leg.position else [])):
-            worth[factor] += abs(float(size)) * quotes.get(factor, 0.0)
+        position = leg.position
+        if position is None:
+            worth[leg.factor] += abs(float(leg.amount)) * quotes.get(leg.factor, 0.0)
+            continue
+        one = float(position.mark) if position.contract is Contract.LINEAR else 1.0
+        for factor in (leg.factor, position.quote):
+            worth[factor] += abs(float(position.size)) * one * quotes.get(position.quote, 1.0)
     still = markets.factor_table().stables | {USD}
     return sorted((name for name in worth if name not in still and ":" not in name), key=lambda name: (-worth[name], name))
+
+
+def _marked(accounts: Iterable[Account], quotes: Mapping[Factor, float]) -> dict[str, float]:
+    """USD for one of each coin: as the book's tokens are priced, and where it holds none, as its derivatives are marked."""
+    found: dict[str, float] = {}
+    for leg in (leg for account in accounts for leg in account.legs):
+        if leg.position is not None and leg.peg is None:
+            spot = leg.position.mark if leg.position.index is None else leg.position.index
+            found.setdefault(leg.factor, float(spot) * quotes.get(leg.position.quote, 1.0))
+    found.update({str(factor): usd for factor, usd in quotes.items()})
+    return found
 
 
 def from_exchange(
@@ -109,9 +124,10 @@ def from_exchange(
     wanted = coins(accounts, quotes)
     found = candles.read(name, wanted, until=until, deadline=deadline, cache=cache, url=_address(book, name))
     parts: list[PriceHistory] = []
+    known = _marked(accounts, quotes)
     notes, errors = [*_nothing(wanted), *found.notes], list(found.errors)
     for closes in found.found:
-        price, quote = closes.rows[-1][1], quotes.get(Factor(closes.coin))
+        price, quote = closes.rows[-1][1], known.get(closes.coin)
         if quote and not 1 / ALIKE <= price / quote <= ALIKE:
             notes.append(f"{closes.symbol} of {name} is at {price:g}, {closes.coin} of the book at {quote:g}: not the same coin, left out")
             continue

@@ -128,6 +128,14 @@ def public_url(text: str) -> str:
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine."""
+    try:
+        return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+    except ValueError:
+        return False
+
+
 def is_reference(text: str) -> bool:
     """Whether a text leads to a secret, as opposed to a literal one or a plain word."""
     return text.startswith(_PREFIXES) or "${" in text

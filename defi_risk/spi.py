@@ -267,7 +267,8 @@ class ExchangeReader(Protocol):
     `names` are ccxt's ids that it reads, the first of them that of its rules, `venue` the name shown, `needs` the credentials by ccxt's
     names (`apiKey`, `secret`, `password`, `privateKey`, `walletAddress`), `reads` everything that it may ask. `read` yields lists of
     `ExchangeCall`s, which are answered one after the other, in order, and returns accounts (and reports with notes); what it raises makes
-    the account unknown. `rights` asks what the key may do.
+    the account unknown. `rights` asks what the key may do. A reader of several ids or wallets may have `selects(at)`, which names the one
+    that id and options of the book mean: two entries of a book with one key and one such name are one account.
     """
 
     names: ClassVar[tuple[str, ...]]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from defi_risk.health import HealthSettings
 from defi_risk.ids import Factor, Peg
-from defi_risk.model import Account, Basis, Contract, Leg, Position
+from defi_risk.model import Account, Basis, Contract, Leg, Position, Role
 from tests.accounts import BTC, ETH, SETTINGS, SOL, USDC, USDT, collateral, debt, loan, margin, perp, position
 
 PRICES = {ETH: Decimal(3000), BTC: Decimal(60_000), SOL: Decimal("150.5"), USDC: Decimal(1), USDT: Decimal("0.9995")}
 PEGS = {ETH: Peg("stETH/ETH"), BTC: Peg("tBTC/BTC")}
+EXPIRES = 1_800_000_000
 BETA_SETTINGS = HealthSettings(stables=SETTINGS.stables, betas={SOL: 1.4, BTC: 0.8})
 
 
@@ -68,10 +69,10 @@ def loans(draw: st.DrawFn, name: str = "loan") -> Account:
 
 @st.composite
 def margins(draw: st.DrawFn) -> Leg:
-    """Margin with a haircut, one in eight below zero."""
+    """Margin with a haircut, one in eight below zero, some of these owed at more than their price."""
     factor, peg, amount, price = draw(tokens())
     sign = -1 if draw(st.integers(0, 7)) == 0 else 1
-    return margin(factor, amount * sign, price, draw(decimals("0.5", "1")), peg)
+    return margin(factor, amount * sign, price, draw(decimals("0.5", "1.1" if sign < 0 else "1")), peg)
 
 
 @st.composite
@@ -112,7 +113,7 @@ def positions(draw: st.DrawFn, *, convex: bool = True) -> Leg:
         contract=Contract.INVERSE if inverse else Contract.LINEAR,
         basis=Basis.ENTRY if draw(st.integers(0, 4)) == 0 else Basis.MARK,
     )
-    return replace(opened, position=run_up(draw, opened.position, coins if inverse else notional))
+    return replace(opened, position=as_listed(draw, run_up(draw, opened.position, coins if inverse else notional)))
 
 
 def run_up(draw: st.DrawFn, opened: Position | None, notional: Decimal) -> Position | None:
@@ -128,13 +129,39 @@ def run_up(draw: st.DrawFn, opened: Position | None, notional: Decimal) -> Posit
     )
 
 
+def as_listed(draw: st.DrawFn, opened: Position | None) -> Position | None:
+    """The position, one in four with what an exchange knows: a haircut on its profit, and a day on which it expires."""
+    if opened is None or draw(st.integers(0, 3)):
+        return opened
+    return replace(
+        opened,
+        pnl_weight=draw(decimals("0.5", "1")),
+        expires=EXPIRES if draw(st.booleans()) else None,
+        index=opened.mark * draw(decimals("0.9", "1.1")) if draw(st.booleans()) else None,
+    )
+
+
+def as_held(draw: st.DrawFn, account: Account) -> Account:
+    """The account, one in three as an exchange may judge it: at a line of its own, with debts that need margin, and assumptions."""
+    if draw(st.integers(0, 2)):
+        return account
+    rate = draw(decimals("0", "0.1"))
+    return replace(
+        account,
+        line=draw(st.sampled_from([Decimal(1), Decimal("1.05"), Decimal("1.2")])),
+        legs=tuple(replace(leg, maintenance_rate=rate) if leg.role is Role.DEBT else leg for leg in account.legs),
+        assumptions=draw(st.sampled_from([(), ("USDT is taken at a dollar", "brackets of 2026-01-01")])),
+        stated={"marginRatio": "0.0925", "uniMMR": "5167.92171923"},
+    )
+
+
 @st.composite
 def margin_accounts(draw: st.DrawFn, name: str = "perp", *, convex: bool = True) -> Account:
-    """A derivatives account of up to three margins, three positions and a debt."""
+    """A derivatives account of up to three margins, three positions and a debt, some of them as at an exchange."""
     legs = draw(st.lists(margins(), min_size=1, max_size=3))
     legs += draw(st.lists(positions(convex=convex), max_size=3))
     legs += draw(st.lists(debts(), max_size=1))
-    return perp(*legs, name=name, strict=draw(st.booleans()))
+    return as_held(draw, perp(*legs, name=name, strict=draw(st.booleans())))
 
 
 def accounts(name: str = "account", *, convex: bool = True) -> st.SearchStrategy[Account]:

@@ -24,7 +24,7 @@ from defi_risk.book.thresholds import read_thresholds
 from defi_risk.errors import AddressError, UnknownName
 from defi_risk.ids import ChainId, Factor, Peg, parse_address
 from defi_risk.model import FactorRef
-from defi_risk.secrets import anchored, is_reference
+from defi_risk.secrets import Secret, anchored, is_loopback, is_reference
 from defi_risk.spi import settings_of
 from defi_risk.text import shown
 
@@ -184,13 +184,22 @@ def _setting(table: Table, key: str) -> str:
     return anchored(text, table.source.folder)
 
 
+def _credential(table: Table, key: str, url: str | None) -> Secret:
+    """A key by reference: a book is a file that is shared and kept. Only what is sent to this machine, to a simulator, may stand in it."""
+    if table.literal(key) and not (url and is_loopback(url)):
+        table.fail(
+            key, "must be a reference, not the key itself", f'{key} = "${{NAME}}", "keyring:service/name" or "file:path" (mode 0600)'
+        )
+    return table.secret(key)
+
+
 def _exchanges(root: Table) -> tuple[ExchangeSettings, ...]:
     found: list[ExchangeSettings] = []
     for table in _named(root, "exchanges", ("id", "name", *CREDENTIALS, "options", "url", "wallet", "rules")):
-        credentials = {ours: table.secret(key) for key, ours in CREDENTIALS.items() if key in table}
         url = table.text("url") if "url" in table else None
         if url is not None and not url.startswith(("http://", "https://")):
             table.fail("url", "is not a URL", "http://... or https://...")
+        credentials = {ours: _credential(table, key, url) for key, ours in CREDENTIALS.items() if key in table}
         options = table.raw("options")
         rules = table.table("rules", None)
         found.append(

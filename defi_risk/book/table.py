@@ -13,7 +13,7 @@ from defi_risk.book.lines import Lines
 from defi_risk.book.lines import Path as Where
 from defi_risk.errors import AddressError, BookError, SecretMissing
 from defi_risk.ids import Address, parse_address
-from defi_risk.secrets import Secret, resolve
+from defi_risk.secrets import Secret, is_reference, resolve
 from defi_risk.text import clean, shown
 
 LARGEST: Final = Decimal("1e30")
@@ -171,6 +171,11 @@ class Table:
     def secret(self, key: str) -> Secret:
         """The secret that a reference names, or a literal one."""
         return _secret(self.source, (*self.where, key), self._raw.get(key))
+
+    def literal(self, key: str) -> bool:
+        """Whether a secret stands there itself, instead of a reference to it."""
+        raw = self._raw.get(key)
+        return isinstance(raw, str) and not is_reference(raw)
 
     def secrets(self, key: str) -> tuple[Secret, ...]:
         """An array of secrets; one text stands for an array of one."""

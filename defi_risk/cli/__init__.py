@@ -31,7 +31,7 @@ COMMANDS: Final = {
     "explain": "Tell why health changed between two snapshots.",
     "demo": "Show the picture of the book that comes with the package.",
     "markets": "List the adapters and markets known, by chain.",
-    "doctor": "Check installation, configuration and nodes.",
+    "doctor": "Check installation, configuration, nodes and exchange accounts.",
     "completion": "Print the completion script of a shell.",
 }
 """Each command with the first line of its help; its module in this package has a command of the same name."""

@@ -13,7 +13,11 @@ from typing import Final
 from defi_risk.errors import DefiRiskError
 
 OLDEST_PYTHON: Final = (3, 11)
-EXTRAS: Final = (("parquet", "pyarrow", "-o FILE.parquet"), ("keyring", "keyring", "keyring:service/name"))
+EXTRAS: Final = (
+    ("parquet", "pyarrow", "-o FILE.parquet"),
+    ("keyring", "keyring", "keyring:service/name"),
+    ("exchanges", "ccxt", "[[exchanges]]"),
+)
 OK, WARN, FAIL = "ok", "warn", "fail"
 
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True, help="Form of the result.")
 @VERBOSITY
 def doctor(book: Path | None, rpc: dict[str, tuple[Secret, ...]], state: Path | None, form: str) -> int:
-    """Check installation, configuration and nodes.
+    """Check installation, configuration, nodes and exchange accounts.
 
-    Each line is ok, warn or fail, with a remedy. Exit code 0 if nothing failed, 2 for installation or configuration, 3 for a node.
-    Nothing but the nodes listed is contacted.
+    Each line is ok, warn or fail, with a remedy. Exit code 0 if nothing failed, 2 for installation or configuration, 3 for a node or an
+    exchange. Nothing but the hosts listed is contacted. Exchange accounts are read as a scan reads them, and what their keys may do is
+    asked anew.
 
     \b
     Example:
@@ -56,10 +57,10 @@ def examine(book: Path | None, rpc: dict[str, tuple[Secret, ...]], state: Path |
 
 def _reading(path: Path | None, rpc: dict[str, tuple[Secret, ...]]) -> Iterator[Check]:
     """The book, the hosts that a scan would contact, and each of them."""
-    from defi_risk import targets
+    from defi_risk import desks, histories, targets
     from defi_risk.book import Book
     from defi_risk.cli.checks import OK, WARN, Check, failed
-    from defi_risk.errors import UsageError
+    from defi_risk.errors import DefiRiskError, UsageError
     from defi_risk.secrets import public_url
 
     try:
@@ -72,17 +73,29 @@ def _reading(path: Path | None, rpc: dict[str, tuple[Secret, ...]]) -> Iterator[
     except UsageError as error:
         yield failed("book" if path else "nodes", error)
         return
-    for exchange in book.exchanges if book else ():
-        yield Check(WARN, f"exchange {exchange.name}", "this version does not read exchanges", "write the account down as [[manual]]")
     hosts = [public_url(node.reveal()) for target in chains for node in target.settings.rpc]
-    if not hosts:
-        yield Check(WARN, "nodes", "none is configured", "give --rpc ethereum=URL, set DEFI_RISK_RPC_ETHEREUM, or use --book")
-        return
-    yield Check(OK, "hosts", "a scan contacts these and no others: " + ", ".join(dict.fromkeys([*hosts, *services])))
-    from defi_risk.cli import nodes
+    traded: list[str] = []
+    if book is not None and (book.exchanges or histories.origin(book)[0] == histories.EXCHANGE):
+        from defi_risk.cli import exchanges
 
-    for target in chains:
-        yield from nodes.chain(target)
+        try:
+            desks.check(book)
+            traded = exchanges.reached(book)
+        except DefiRiskError as error:
+            yield failed("exchanges", error)
+    if not hosts and not (book and book.exchanges):
+        yield Check(WARN, "nodes", "none is configured", "give --rpc ethereum=URL, set DEFI_RISK_RPC_ETHEREUM, or use --book")
+    if hosts or traded:
+        yield Check(OK, "hosts", "a scan contacts these and no others: " + ", ".join(dict.fromkeys([*hosts, *services, *traded])))
+    if hosts:
+        from defi_risk.cli import nodes
+
+        for target in chains:
+            yield from nodes.chain(target)
+    for settings in book.exchanges if book and traded else ():
+        from defi_risk.cli import exchanges
+
+        yield from exchanges.account(settings)
 
 
 def _line(check: Check) -> str:

@@ -111,11 +111,18 @@ class _Asked:
 
 
 def _find(accounts: Sequence[Account], name: str) -> Account:
-    """The account of that id, or of that name in the tables. Raises `UnknownName`."""
+    """The account of that id, of that name in the tables, or the only one of the exchange that the book calls so. Raises `UnknownName`, and
+    `UsageError` where an exchange has several.
+    """
     names = Names(accounts)
     for account in accounts:
         if name in (account.id, names.of(account)):
             return account
+    traded = [account for account in accounts if account.chain is None and account.source == name]
+    if len(traded) > 1:
+        raise UsageError(f"{shown(name, 60)} has {len(traded)} accounts", hint=f"name one of them: {', '.join(map(names.of, traded))}")
+    if traded:
+        return traded[0]
     raise UnknownName("account", name, tuple(names.of(account) for account in accounts))
 
 

@@ -65,14 +65,20 @@ def _account(account: Account) -> Account:
     if account.venue == "Wallet":
         legs = [_plus(leg, -SENT) if leg.factor == _USDC else leg for leg in legs]
     elif account.venue == "Hyperliquid":
-        received = sum(funding(leg.position, SECONDS) for leg in account.legs if leg.position)
-        more = EXACT.add(Decimal(repr(received)), SENT)
-        legs = [_plus(leg, more) if leg.role is Role.MARGIN else _dearer(leg) for leg in legs]
+        legs = [_plus(leg, SENT) if leg.role is Role.MARGIN else _dearer(leg) for leg in _paid(legs, account.legs)]
+    elif account.venue == "Binance":
+        legs = _paid(legs, account.legs)
     elif account.venue == "GMX V2":
         legs = _unsettled(legs, account.legs)
     elif account.venue == "Aave V3":
         legs = [replace(leg, weight=THRESHOLD) if leg.asset.symbol == "WETH" and leg.role is Role.COLLATERAL else leg for leg in legs]
     return replace(account, legs=tuple(legs), exact=None, native={}, stated={}, self_check=None, liquidatable=None)
+
+
+def _paid(legs: Iterable[Leg], before: Iterable[Leg]) -> list[Leg]:
+    """A week's funding, which is settled into the margin."""
+    received = Decimal(repr(sum(funding(leg.position, SECONDS) for leg in before if leg.position)))
+    return [_plus(leg, received) if leg.role is Role.MARGIN else leg for leg in legs]
 
 
 def _later(leg: Leg) -> Leg:
@@ -114,12 +120,12 @@ def _position(position: Position, move: Decimal) -> Position:
     mark = EXACT.multiply(position.mark, move)
     before = position.unrealized_pnl or Decimal(0)
     gained = EXACT.multiply(position.size, EXACT.subtract(mark, position.mark))
-    return replace(position, mark=mark, unrealized_pnl=EXACT.add(before, gained))
+    index = None if position.index is None else EXACT.multiply(position.index, move)
+    return replace(position, mark=mark, index=index, unrealized_pnl=EXACT.add(before, gained))
 
 
 def _report(report: SourceReport) -> SourceReport:
-    if report.anchor is None:
-        return report
     at = report.anchor
-    later = Anchor(at.chain, at.number + SECONDS // BLOCK_SECONDS, at.hash, at.timestamp + SECONDS)
-    return replace(report, anchor=later, notes=(NOTE,), calls=0, round_trips=0)
+    later = Anchor(at.chain, at.number + SECONDS // BLOCK_SECONDS, at.hash, at.timestamp + SECONDS) if at is not None else None
+    as_of = None if report.as_of is None else report.as_of + SECONDS
+    return replace(report, anchor=later, as_of=as_of, notes=(NOTE,), calls=0, round_trips=0)

@@ -8,7 +8,7 @@ from typing import Final
 
 from defi_risk.errors import StoreError
 from defi_risk.model import PRICES
-from defi_risk.snapshot.model import Account, Snapshot
+from defi_risk.snapshot.model import Account, Snapshot, Source
 from defi_risk.text import clean, shown
 
 MANUAL: Final = "manual:"
@@ -26,14 +26,21 @@ def _missing(account: Account, other: Snapshot, where: str) -> str | None:
         if source.status == "failed":
             return f"unknown {where}: {shown(account.chain, 40)} failed: {shown(source.error or 'no reason', 160)}"
     elif not account.id.startswith(MANUAL):
-        exchanges = (source for source in other.sources if source.kind == "exchange" and not source.id.startswith(PRICES))
-        failed = next((source for source in exchanges if source.status == "failed"), None)
-        if failed is not None:
-            return f"unknown {where}: {shown(failed.id, 40)} failed: {shown(failed.error or 'no reason', 160)}"
+        source = _exchange(account, other)
+        if source is None:
+            return f"unknown {where}: {shown(account.owner, 40)} was not read"
+        if source.status == "failed":
+            return f"unknown {where}: {shown(source.id, 40)} failed: {shown(source.error or 'no reason', 160)}"
     place = (account.owner, account.venue, account.chain)
     if any(one.status == "unknown" and (one.owner, one.venue, one.chain) == place for one in other.accounts):
         return f"unknown {where}: an account of {shown(account.owner, 60)} at {shown(account.venue, 40)} could not be read"
     return None
+
+
+def _exchange(account: Account, snapshot: Snapshot) -> Source | None:
+    """How reading the exchange of an account went: the source whose id its own begins with."""
+    found = (source for source in snapshot.sources if source.kind == "exchange" and not source.id.startswith(PRICES))
+    return next((source for source in found if account.id == source.id or account.id.startswith(f"{source.id}/")), None)
 
 
 def incomparable(one: Account | None, other: Account | None, before: Snapshot, after: Snapshot) -> str | None:
@@ -49,8 +56,10 @@ def incomparable(one: Account | None, other: Account | None, before: Snapshot, a
 
 
 def seconds_between(account: Account, before: Snapshot, after: Snapshot) -> float:
-    """From the state before to the one after: by the time of the chain's blocks where both have one, else by the clock."""
-    times = [_block_time(snapshot, account.chain) for snapshot in (before, after)]
+    """From the state before to the one after: by the time of the chain's blocks, or the exchange's clock, where both have one, else by
+    this machine's clock.
+    """
+    times = [_time(snapshot, account) for snapshot in (before, after)]
     if None in times:
         times = [before.taken_at, after.taken_at]
     first, last = (datetime.fromisoformat(time or "") for time in times)
@@ -95,5 +104,9 @@ def named(snapshot: Snapshot, file: str | None) -> str:
     return shown(file, 80) if file else snapshot.id
 
 
-def _block_time(snapshot: Snapshot, chain: str | None) -> str | None:
-    return next((source.block_time for source in snapshot.sources if chain and source.kind == "chain" and source.id == chain), None)
+def _time(snapshot: Snapshot, account: Account) -> str | None:
+    """When the account was read, by its chain or its exchange."""
+    if account.chain is None:
+        source = _exchange(account, snapshot)
+        return None if source is None or account.id.startswith(MANUAL) else source.as_of
+    return next((source.block_time for source in snapshot.sources if source.kind == "chain" and source.id == account.chain), None)

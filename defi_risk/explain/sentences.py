@@ -37,6 +37,8 @@ def sentence(status: Status, largest: Cause | None, between: Between, mode: Word
         return f"no effect{': ' if idle else ''}{idle}"
     if largest == "parameters" and mode.before != mode.after:
         return f"parameters: mode {shown(mode.before or '')} → {shown(mode.after or '')}"
+    if largest == "parameters" and between.lines[0] != between.lines[1]:
+        return f"parameters: liquidated at {between.lines[0]:g} → {between.lines[1]:g} times the maintenance margin"
     return f"{largest}: {_most(largest, between)}".removesuffix(": ")
 
 
@@ -102,6 +104,12 @@ def _parameters(pair: Pair) -> Iterator[_Said]:
     if pair.before is None or pair.after is None:
         return
     before, after, symbol = pair.before.leg, pair.after.leg, _symbol(pair)
+    if before.maintenance_rate != after.maintenance_rate:
+        worth = abs(float(after.maintenance_rate) - float(before.maintenance_rate)) * _worth(pair.after)
+        yield _Said(worth, f"margin for the debt of {symbol} {float(before.maintenance_rate):g} → {float(after.maintenance_rate):g}")
+    if before.position and after.position and before.position.pnl_weight != after.position.pnl_weight:
+        old, new = float(before.position.pnl_weight), float(after.position.pnl_weight)
+        yield _Said(abs(profit(after.position, float)) * _coin_usd(pair.after), f"weight of the profit on {symbol} {old:g} → {new:g}")
     if before.weight != after.weight and before.enabled and after.enabled:
         worth = abs(float(after.weight) - float(before.weight)) * _worth(pair.after)
         yield _Said(worth, f"weight of {symbol} {float(before.weight):g} → {float(after.weight):g}")

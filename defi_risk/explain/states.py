@@ -3,7 +3,7 @@
 - price: USD prices, marks and quote prices, and what a market takes for the way out of a position;
 - carry: interest and funding;
 - flow: all other changes of amounts, sizes and entries, legs that came or went, collateral switched on or off;
-- parameters: weights, tiers, rates, the mode, and what factor a token is mapped to.
+- parameters: weights, tiers, rates, the mode, the ratio that the venue liquidates at, and what factor a token is mapped to.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Between:
         self.pairs: tuple[Pair, ...] = pairs(before, after, seconds) if before and after else ()
         self.active = self._active(before, after) if before and after else FLOW
         """The causes that change anything, as a mask."""
+        ends = [state or after or before for state in (before, after)]
+        self.lines: tuple[float, ...] = tuple(float(end.account.line) for end in ends if end is not None)
+        """The ratio to the maintenance margin that the venue liquidates at, before and after."""
 
     def at(self, state: int) -> Corner | None:
         """The account in a state; None where it does not exist there."""
@@ -75,6 +78,7 @@ class Between:
             chain=base.chain,
             mode=base.mode,
             strict=base.strict,
+            line=base.line,
             legs=tuple(leg for leg, _ in legs),
         )
         coins = {(leg.factor, leg.peg) for leg in account.legs if leg.role is Role.MARGIN}
@@ -173,7 +177,8 @@ def _lean(leg: model.Leg) -> model.Leg:
 
 
 def _lean_position(position: model.Position) -> model.Position:
-    return replace(position, initial_rate=NONE, liquidation_fee=NONE, funding_8h=None, funding_apart=False, borrow_apr=None)
+    told = replace(position, initial_rate=NONE, liquidation_fee=NONE, funding_8h=None, funding_apart=False, borrow_apr=None)
+    return replace(told, expires=None, index=None)
 
 
 def _bare(price: model.Price | None) -> model.Price | None:

@@ -9,6 +9,8 @@ from typing import Final
 REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "ACCOUNT_UNKNOWN": "read the reason; until it is gone, the book's health is only an upper bound",
+        "ASSUMED_RULE": "compare what is assumed with the venue's own page; a key that may read more, or a newer table, replaces it",
+        "BASIS_TRADE": "what it earns a year is only had at expiry: keep margin for the way there, on the side where the future loses",
         "BORROWED_MARGIN": "judge the book by its true leverage; repay the loan with margin that is not needed",
         "CASCADE": "see the cascade for what follows; move margin before the first one dies, not between the two",
         "COLLATERAL_HEDGE": "hedge within the range, and look at both accounts' new distances first",
@@ -18,6 +20,7 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "FUNDING_SPIKE": "work out how long the position is worth its funding, or move it to a venue that charges less",
         "HEDGE_FRAGILE": "move margin to the hedge until both sides die equally far away; `plan` says how much",
         "HEDGE_STRANDED": "do not count on the hedge's profit in time: keep margin on both sides, or hedge in the same account",
+        "KEY_TOO_STRONG": "make a key that can only read, bound to this machine's address, use it here, and delete the other one",
         "LEVERAGE_ZONE": "cut the notional the flag names",
         "LIQUIDATABLE": "repay or add collateral now: anyone may liquidate this account",
         "LIQUIDATION_CLUSTER": "spread the two boundaries: there will be no time to act between them",
@@ -36,7 +39,7 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "STALE_PRICE": "expect a jump when the oracle answers again, and leave room for it",
         "STRESS_BREACH": "see `plan --survive` for the cheapest way through it",
         "UPNL_DRAIN": "close or hedge the losing position before its loss is realised for you",
-        "VENUE_BASIS": "each account is judged by its own venue's price: find out which is wrong, unless it is a dated future's basis",
+        "VENUE_BASIS": "each account is judged by its own venue's price: find out which of the two is wrong",
         "VENUE_CONCENTRATION": "spread the equity over venues that do not fail together",
         "VIEW_LAGS": "go by the liquidation call's verdict: the venue's view is behind it until somebody updates it",
         "VOLATILITY_MISSING": "give `volatility` in `[model]`, or a price history that holds the factor",

@@ -39,6 +39,12 @@ MOST_ACCOUNTS: Final = 40
 MOST_FLAGS: Final = 12
 MOST_ALIKE: Final = 3
 MOST_UNKNOWN: Final = 10
+MOST_ASSUMED: Final = 4
+MOST_ASSUMED_TEXT: Final = 160
+FAR_APART: Final = 60
+"""Seconds between the times of sources from which the head of a table says so."""
+SAID_ABOVE: Final = ("ASSUMED_RULE",)
+"""Codes of flags that stand under the accounts already."""
 SEVERITY: Final = {"critical": ("✖", "bold red"), "warning": ("▲", "yellow"), "info": ("•", "cyan")}
 _LABEL: Final = "bold"
 _DIM: Final = "dim"
@@ -90,15 +96,16 @@ def _parts(snapshot: Snapshot, names: Names, width: int, *, stressed: bool) -> I
         yield Padding(_accounts(snapshot, known, names, width), (0, 0, 0, 2))
         if len(known) > MOST_ACCOUNTS:
             yield Text(f"  and {len(known) - MOST_ACCOUNTS:,} more accounts: --format csv has them all", style=_DIM)
+        yield from (Padding(Text(said, style=_DIM), (0, 0, 0, 2)) for said in _assumed(known, names))
     unread = [account for account in snapshot.accounts if account.status == "unknown"]
     if unread:
         yield Text()
         yield Padding(_unknown(unread, names), (0, 0, 0, 2))
     if stressed:
         yield from stress.parts(snapshot, names)
-    elif snapshot.flags:
+    elif flags := tuple(flag for flag in snapshot.flags if flag.code not in SAID_ABOVE):
         yield Text()
-        yield Padding(_flags(snapshot.flags), (0, 0, 0, 2))
+        yield Padding(_flags(flags), (0, 0, 0, 2))
     yield Text()
     yield Text(f"next: {_next(snapshot, stressed=stressed)}", style=_DIM)
 
@@ -148,6 +155,8 @@ def _provenance(snapshot: Snapshot) -> str:
     count = len(snapshot.accounts)
     accounts = f"{count:,} margin account{'' if count == 1 else 's'} at {venues} venue{'' if venues == 1 else 's'}"
     places = [_place(source) for source in snapshot.sources if source.kind != "manual" or source.status != "ok"]
+    if snapshot.skew_seconds is not None and snapshot.skew_seconds >= FAR_APART:
+        places.append(f"read {duration(snapshot.skew_seconds / 86_400)} apart")
     return ", ".join([f"{shown(snapshot.book, 40)}: {accounts}", *places])
 
 
@@ -208,6 +217,19 @@ def _price(account: Account) -> str:
     found = [item for item in account.liquidation if item.move > -1 and "/" not in item.factor]
     nearest = min(found, key=lambda item: (item.direction != side, max(1 + item.move, 1 / (1 + item.move))), default=None)
     return NONE if nearest is None else f"{priced(account, nearest.factor)} {price(nearest.price)}"
+
+
+def _assumed(known: list[Account], names: Names) -> Iterator[str]:
+    """What figures rest on that no venue told, once each, with the accounts that it concerns."""
+    found: dict[str, list[Account]] = {}
+    for account in known:
+        for one in account.assumptions:
+            found.setdefault(clean(one, MOST_ASSUMED_TEXT), []).append(account)
+    for said, accounts in list(found.items())[:MOST_ASSUMED]:
+        more = f" and {len(accounts) - 1} more" if len(accounts) > 1 else ""
+        yield f"assumed for {names.of(accounts[0])}{more}: {said}"
+    if len(found) > MOST_ASSUMED:
+        yield f"and {len(found) - MOST_ASSUMED} more assumptions: --format json has them all"
 
 
 def _unknown(unread: list[Account], names: Names) -> Table:

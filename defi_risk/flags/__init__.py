@@ -13,6 +13,8 @@ funding.py      margin that a loan paid for
 spanning.py     loans and derivatives that make each other worse
 walks.py        stresses, paths and rescue plans
 prices.py       venues that disagree, pegs that are off
+basis.py        dated futures held against the coin itself
+exchanges.py    keys that can do harm, figures that rest on assumptions
 market.py       what a price history says: moves, correlation, volatility
 data.py         whether what was read is whole, fresh and what the venue says too
 changes.py      what a venue changed since the last snapshot
@@ -25,7 +27,22 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from defi_risk import linking
-from defi_risk.flags import changes, collateral, data, derivatives, funding, hedges, liquidation, margin, market, prices, spanning, walks
+from defi_risk.flags import (
+    basis,
+    changes,
+    collateral,
+    data,
+    derivatives,
+    exchanges,
+    funding,
+    hedges,
+    liquidation,
+    margin,
+    market,
+    prices,
+    spanning,
+    walks,
+)
 from defi_risk.flags.limits import Limits
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.rule import Rescue, Rule, Scene
@@ -45,7 +62,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL", "Flag", "Limits", "Rule", "Severity", "run"]
 
-_MODULES: Final = (changes, collateral, data, derivatives, funding, hedges, liquidation, margin, market, prices, spanning, walks)
+_MODULES: Final = (
+    basis, changes, collateral, data, derivatives, exchanges, funding, hedges, liquidation, margin, market, prices, spanning, walks,
+)  # fmt: skip
 ALL: Final[Mapping[str, Rule]] = MappingProxyType(
     {rule.code: rule for rule in sorted((rule for module in _MODULES for rule in module.RULES), key=lambda rule: rule.code)}
 )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isclose
 from typing import Final
 
 from defi_risk.flags.model import Flag, Severity
 from defi_risk.flags.rule import Rule, Scene
 from defi_risk.ids import AccountId
-from defi_risk.model import Account, Leg, as_text
+from defi_risk.model import Account, Leg, SelfCheck, as_text
 from defi_risk.text import clean, shown
 from defi_risk.units import WAD
+from defi_risk.words import line
 
+MOST_NAMED: Final = 6
 VERDICTS: Final = ("isLiquidatable", "isPositionLiquidatable", "canLiquidate")
 """Views that answer the question itself."""
 
@@ -22,19 +25,45 @@ def _self_check_failed(scene: Scene) -> Iterator[Flag]:
         if check is None or check.match:
             continue
         evidence: dict[str, float | int | str | bool | None] = {}
-        for name, theirs in sorted(check.protocol.items()):
-            ours = as_text(account.native[name]) if name in account.native else None
-            if ours != as_text(theirs):
-                evidence[f"{name} computed"] = ours
-                evidence[f"{name} protocol"] = as_text(theirs)
-        names = ", ".join(name.removesuffix(" protocol") for name in evidence if name.endswith(" protocol"))
+        differing = _differing(account, check)
+        for name, (ours, theirs) in differing.items():
+            evidence[f"{name} computed"] = ours
+            evidence[f"{name} protocol"] = theirs
+        more = f" and {len(differing) - MOST_NAMED} more" if len(differing) > MOST_NAMED else ""
+        names = clean(", ".join([*differing][:MOST_NAMED]) + more) if differing else "numbers"
+        if check.tolerance is None:
+            when, differ = "block", "differ"
+        else:
+            when, differ = "moment", f"differ by more than {line(float(check.tolerance))}"
         yield Flag(
             code="SELF_CHECK_FAILED",
             severity=Severity.CRITICAL,
             accounts=(account.id,),
-            message=f"{scene.names.of(account)}: our {names or 'numbers'} and the venue's own at the same block differ",
+            message=f"{scene.names.of(account)}: our {names} and the venue's own at the same {when} {differ}",
             evidence=evidence,
+            threshold=None if check.tolerance is None else float(check.tolerance),
         )
+
+
+def _differing(account: Account, check: SelfCheck) -> dict[str, tuple[str | None, str]]:
+    """Our numbers and the venue's by name: those beyond the tolerance, or where none is beyond it by itself, all whose digits differ."""
+    found: dict[str, tuple[str | None, str]] = {}
+    for name, theirs in sorted(check.protocol.items()):
+        ours = as_text(account.numbers[name]) if name in account.numbers else None
+        if ours != as_text(theirs):
+            found[name] = ours, as_text(theirs)
+    if check.tolerance is None:
+        return found
+    beyond = {name: pair for name, pair in found.items() if not _close(*pair, float(check.tolerance))}
+    return beyond or found
+
+
+def _close(ours: str | None, theirs: str, tolerance: float) -> bool:
+    try:
+        one, other = float(ours or "nan"), float(theirs)
+    except ValueError:
+        return False
+    return isclose(one, other, rel_tol=tolerance)
 
 
 def _stale_price(scene: Scene) -> Iterator[Flag]:
@@ -144,7 +173,12 @@ def _view(account: Account) -> bool | None:
 
 RULES = (
     Rule("ACCOUNT_UNKNOWN", Severity.WARNING, "An account could not be read or modelled; the book's figures are bounds.", _account_unknown),
-    Rule("SELF_CHECK_FAILED", Severity.CRITICAL, "Our numbers and the venue's own at the same block differ.", _self_check_failed),
+    Rule(
+        "SELF_CHECK_FAILED",
+        Severity.CRITICAL,
+        "Our numbers and the venue's own at the same block or moment differ: an exchange's by more than the stated tolerance.",
+        _self_check_failed,
+    ),
     Rule("SOURCE_FAILED", Severity.WARNING, "A node, exchange or file failed; its accounts are missing.", _source_failed),
     Rule("SOURCE_STALE", Severity.WARNING, "A source answered with old data.", _source_stale),
     Rule(

@@ -112,9 +112,16 @@ def _funding_spike(scene: Scene) -> Iterator[Flag]:
             )
 
 
+def _shared(mode: str) -> bool:
+    """Whether positions share their margin: one pool whatever the venue calls it (cross, multi-asset), unless its rule is a portfolio's,
+    in which nothing can be isolated.
+    """
+    return not mode.startswith(("isolated", "portfolio", "order"))
+
+
 def _prefer_isolated(scene: Scene) -> Iterator[Flag]:
     for known in scene.known(Side.DERIVATIVES):
-        if known.account.mode != "cross":
+        if not _shared(known.account.mode):
             continue
         for holding, position in positions(known):
             times = _leverage_of(known, holding, position)

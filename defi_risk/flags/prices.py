@@ -11,7 +11,7 @@ from defi_risk.flags.parts import price_usd
 from defi_risk.flags.rule import Known, Rule, Scene
 from defi_risk.health.normal import Holding
 from defi_risk.ids import USD, AccountId, Factor, Peg
-from defi_risk.model import Side
+from defi_risk.model import PAR, Side
 from defi_risk.text import shown
 from defi_risk.words import dollars, price, share
 
@@ -31,14 +31,26 @@ class Seen(NamedTuple):
 
 
 def _prices(scene: Scene, side: Side | None = None) -> dict[Factor, list[Seen]]:
-    """What the venues say one unit of each unpegged factor is worth, USD itself left out."""
+    """What the venues say one unit of each unpegged factor is worth, USD itself left out. A dated future's mark is no price of what it
+    follows, its index is; a coin that is taken at a dollar is priced by nobody.
+    """
     found: dict[Factor, list[Seen]] = {}
     for known in scene.known(side):
         for holding in known.normal.holdings:
-            price = price_usd(known, holding)
+            price = _spot(known, holding)
             if holding.key.peg is None and holding.key.factor != USD and price > 0:
                 found.setdefault(holding.key.factor, []).append(Seen(price, known))
     return found
+
+
+def _spot(known: Known, holding: Holding[float]) -> float:
+    """USD of one unit as the venue says it; 0 where it does not."""
+    position, told = holding.leg.position, holding.leg.price
+    if told is not None and told.source == PAR:
+        return 0.0
+    if position is None or position.expires is None:
+        return price_usd(known, holding)
+    return 0.0 if position.index is None else price_usd(known, holding) / float(position.mark) * float(position.index)
 
 
 def _venue_basis(scene: Scene) -> Iterator[Flag]:

@@ -83,6 +83,15 @@ class Scene:
         """Unix time of the block that each chain was read at, by the chain's name."""
         return {report.anchor.chain.name: report.anchor.timestamp for report in self.sources if report.anchor is not None}
 
+    def time_of(self, account: Account) -> int | None:
+        """Unix time at which an account was read: its exchange's, its chain's block, else the latest that is known."""
+        told = [report.as_of for report in self.sources if report.id == account.source and report.as_of is not None]
+        times = self.block_times()
+        if told or account.chain in times:
+            return told[0] if told else times[account.chain or ""]
+        known = [*times.values(), *(report.as_of for report in self.sources if report.as_of is not None)]
+        return max(known, default=None)
+
     def recent(self) -> PriceHistory | None:
         """The price history, unless it ended more than a day and one of its intervals before the blocks that were read."""
         if self.history is None:

@@ -111,7 +111,8 @@ def _unrated(known: Known) -> int:
     """Debts and positions whose rate nobody told."""
     legs = [holding.leg for holding in known.normal.holdings if holding.value]
     debts = sum(1 for leg in legs if leg.role is Role.DEBT and leg.apr is None)
-    return debts + sum(1 for leg in legs if leg.position is not None and leg.position.funding_8h is None)
+    # a dated future pays no funding
+    return debts + sum(1 for leg in legs if leg.position and leg.position.funding_8h is None and leg.position.expires is None)
 
 
 RULES = (

@@ -100,9 +100,7 @@ def _withdrawable(account: Account, normal: Normal[float], requirement: float, f
     counted = [holding for holding in owned if holding.weight]
     if free <= 0:
         return total
-    if account.side is Side.DERIVATIVES:
-        # unrealised profit is not money yet: no more than the margin itself can leave
-        return total + min(free, sum(map(_payable, counted)))
+    # unrealised profit is not money yet: no more than what is held can leave
     for holding in sorted(counted, key=lambda holding: holding.initial_weight):
         # taking a token of weight w uses up w of the limit; the line at liquidation weights lies beyond it
         taken = min(_payable(holding), free / holding.initial_weight) if holding.initial_weight else _payable(holding)

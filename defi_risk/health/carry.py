@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from defi_risk.health.account import Assessed
 from defi_risk.health.normal import Holding
-from defi_risk.model import Role, Side
+from defi_risk.model import Role
 
 DAYS_A_YEAR: Final = 365.0
 FUNDINGS_A_DAY: Final = 3.0
@@ -65,7 +65,7 @@ def time_to_liquidation(one: Assessed) -> float | None:
     # an account on the line itself starts a hair above it, so that a fall from there is a crossing
     hair = _HAIR * sum(abs(holding.value) for holding in one.normal.holdings)
     surplus = max(hair, one.figures.surplus_usd + one.credit)
-    growing = [part for holding in one.normal.holdings if (part := _part(one, holding)) is not None]
+    growing = [part for holding in one.normal.holdings if (part := _part(holding)) is not None]
     still = surplus - sum(part.constant for part in growing)
     roots = _sign_changes(_summed([_Term(0.0, still, 0.0), *growing]), FURTHEST)
     return roots[0] if roots else None
@@ -97,16 +97,20 @@ class _Term(NamedTuple):
     slope: float
 
 
-def _part(one: Assessed, holding: Holding[float]) -> _Term | None:
+def _counted(holding: Holding[float]) -> float:
+    """The share of what a position settles that its venue counts."""
+    return 1.0 if holding.leg.position is None else float(holding.leg.position.pnl_weight)
+
+
+def _part(holding: Holding[float]) -> _Term | None:
     """What a holding adds to the surplus over time; None where that does not change."""
     if holding.leg.role is Role.POSITION:
         funding = _funding(holding)
         apart = holding.leg.position is not None and holding.leg.position.funding_apart
-        earned = (min(funding, 0.0) if apart else funding) - _borrowing(holding)
+        earned = ((min(funding, 0.0) if apart else funding) - _borrowing(holding)) * _counted(holding)
         return _Term(0.0, 0.0, earned) if earned else None
     rate = _rate(holding) / DAYS_A_YEAR
-    owed = holding.leg.role is Role.DEBT and one.account.side is Side.LENDING
-    amount = -sum(holding.needs.values()) if owed else sum(holding.counts.values())
+    amount = sum(holding.counts.values()) - sum(holding.needs.values())
     if not rate or not amount:
         return None
     return _Term(rate, amount, 0.0) if holding.leg.compounding in COMPOUNDED else _Term(0.0, amount, amount * rate)

@@ -58,6 +58,8 @@ def _accounts(snapshot: Snapshot) -> Iterator[tuple[Value, ...]]:
             account.market_moves.down,
             account.market_moves.up,
             account.self_check.match if account.self_check else None,
+            account.line,
+            "; ".join(account.assumptions) or None,
         )
 
 
@@ -73,6 +75,7 @@ def _leg(account: Account, leg: Leg) -> tuple[Value, ...]:
         *(None if text is None else float(text) for text in (leg.amount, leg.size)),
         *(getattr(leg, name) for name in _LEG_NUMBERS),
         leg.enabled,
+        leg.maintenance_rate,
     )
 
 
@@ -100,6 +103,8 @@ TABLES: Final[dict[str, tuple[tuple[tuple[str, Kind], ...], Callable[[Snapshot],
             ("liquidatable", "bool"),
             *_kinds("number", ("market_move_down", "market_move_up")),
             ("self_check_match", "bool"),
+            ("line", "number"),
+            ("assumptions", "text"),
         ),
         _accounts,
     ),
@@ -108,6 +113,7 @@ TABLES: Final[dict[str, tuple[tuple[tuple[str, Kind], ...], Callable[[Snapshot],
             *_kinds("text", ("account_id", "role", "token", "symbol", "factor", "peg", "amount", "size")),
             *_kinds("number", ("amount_float", "size_float", *_LEG_NUMBERS)),
             ("enabled", "bool"),
+            ("maintenance_rate", "number"),
         ),
         _legs,
     ),

@@ -146,6 +146,8 @@ class CcxtLine:
         if isinstance(error, SourceError):
             return error
         ccxt, name, status, code = self._ccxt, self.label, self._gate.status, self._gate.code
+        if not self._gate.asked:
+            return BadAnswer(f"{name} was not asked: ccxt could not put the question ({type(error).__name__})", source=name)
         kind = refusals.by_code(self._family, code)
         said = f"HTTP {status}" if status >= 300 else "no answer" if not status else ""
         said = ", ".join(filter(None, (said, f"code {code}" if kind else "")))
@@ -154,8 +156,6 @@ class CcxtLine:
         kind = kind or _by_status(status, code) or refusals.by_class(ccxt, error)
         if kind is not None:
             return self._refusal(kind, f" ({said})" if said else "")
-        if not self._gate.asked:
-            return BadAnswer(f"{name} was not asked: ccxt could not put the question ({type(error).__name__})", source=name)
         if status == 0:
             return Unreachable(f"no connection to {name}", source=name, hint="is the network up?")
         if status == 403:

@@ -57,6 +57,7 @@ class Exchange:
         self._place: Final = f"exchange/{_VERSION}/{settings.id}/{_digest(settings.url or '', json.dumps(settings.options, default=str))}"
         self._wait: Final = f"exchange/{_VERSION}/{settings.id}/{_digest(settings.url or '')}/wait"
         self._own: Final = _digest(*(f"{field}={value}" for field, value in sorted({**keys, **wallet}.items())))
+        self._secrets: Final = tuple(settings.credentials.values())
         self._offset = 0
         self._listed = False
         self.name: Final = reader.venue
@@ -210,7 +211,7 @@ class Exchange:
             text = json.dumps(value).encode()
         except (TypeError, ValueError, RecursionError):
             return
-        if len(text) <= LONGEST_KEPT:
+        if len(text) <= LONGEST_KEPT and not any(secret.reveal().encode() in text for secret in self._secrets):  # some repeat the key
             self._cache.put({key: text}, seconds)
 
 

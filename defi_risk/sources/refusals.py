@@ -43,6 +43,7 @@ class Refusal(Enum):
     RATE = "rate"
     BANNED = "banned"
     MAINTENANCE = "maintenance"
+    DISORDER = "out of order"
 
 
 _BINANCE: Final = {
@@ -63,6 +64,7 @@ _KINDS: Final[dict[str, Mapping[Refusal, tuple[str, ...]]]] = {
         Refusal.CLOCK: ("10002",),
         Refusal.RATE: ("10006", "10018"),
         Refusal.BANNED: ("10009",),
+        Refusal.DISORDER: ("10000", "10016"),
     },
     "okx": {
         Refusal.KEY: ("50103", "50104", "50105", "50106", "50107", "50111", "50113", "50114", "50119"),
@@ -80,6 +82,7 @@ _KINDS: Final[dict[str, Mapping[Refusal, tuple[str, ...]]]] = {
         Refusal.RIGHTS: ("100004",),
         Refusal.SUSPENDED: ("100414",),
         Refusal.RATE: ("100410",),
+        Refusal.DISORDER: ("100500",),
     },
     "weex": {
         Refusal.KEY: ("-1040", "-1041", "-1042", "-1044", "-1047", "-1049"),
@@ -87,14 +90,16 @@ _KINDS: Final[dict[str, Mapping[Refusal, tuple[str, ...]]]] = {
         Refusal.RIGHTS: ("-1051", "-1052", "-1053"),
         Refusal.SUSPENDED: ("-1050", "-1055", "-1057"),
         Refusal.CLOCK: ("-1043", "-1046"),
+        Refusal.DISORDER: ("-1054",),
     },
     "mexc": {
         Refusal.KEY: ("401", "402", "602", "700001", "700002", "10072"),
         Refusal.ADDRESS: ("406", "700006"),
         Refusal.RIGHTS: ("511", "701", "702", "703", "704", "700007"),
-        Refusal.CLOCK: ("700003", "700005"),
+        Refusal.CLOCK: ("513", "700003", "700005"),
         Refusal.RATE: ("510",),
         Refusal.MAINTENANCE: ("604", "801"),
+        Refusal.DISORDER: ("500", "501"),
     },
     "gate": {
         Refusal.KEY: ("INVALID_CREDENTIALS", "INVALID_KEY", "INVALID_SIGNATURE", "MISSING_REQUIRED_HEADER", "AUTHENTICATION_FAILED"),
@@ -168,6 +173,8 @@ def error_of(kind: Refusal, name: str, said: str, wait: float | None, *, keyed: 
             return WrongClock(f"{name} refuses the time of our requests{said}", source=name, hint="set this machine's clock")
         case Refusal.MAINTENANCE:
             return Unreachable(f"{name} is in maintenance{said}", source=name, hint="try again later")
+        case Refusal.DISORDER:
+            return Unreachable(f"{name} is out of order{said}", source=name, hint="try again later")
         case _:
             what, remedy = _REFUSED[kind if keyed or kind is not Refusal.KEY else Refusal.REGION]
             return Refused(f"{name} {what}{said}", source=name, hint=remedy)

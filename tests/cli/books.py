@@ -46,6 +46,17 @@ url = "http://127.0.0.1:9"
 api_key = "dummy"
 secret = "dummy"
 '''
+PRICED = f'''
+[model]
+prices = "exchange:{ID}"
+[[exchanges]]
+id = "{ID}"
+name = "desk"
+api_key = "dummy"
+secret = "dummy"
+url = "URL"
+'''
+"""Prices from an exchange at an address, which has no account to read."""
 PARTIAL = SAFE + DEAF
 UNPRICED = SAFE + '[[manual]]\nname = "odd"\nside = "lending"\n[[manual.collateral]]\nfactor = "XYZ"\namount = 1\n'
 

@@ -33,11 +33,12 @@ def test_the_demo_tells_a_whole_story_without_network() -> None:
     ended = run("explain", "demo", "demo:after", env={"COLUMNS": "140"})
     assert (ended.code, ended.err) == (0, "")
     first, second, *lines = ended.out.splitlines()
-    assert first.startswith("unified health 1.33 → 1.28 (price -0.05, carry +0.00, flow +0.00, parameters -0.00)")
+    assert first.startswith("unified health 1.27 → 1.18 (price -0.09, carry +0.00, flow +0.00, parameters +0.00)")
     assert second.startswith("demo (")
     assert "→ demo:after (" in second
     rows = {line.split("  ")[1].strip(): line for line in lines if "$" in line}
     assert rows["Hyperliquid"].split()[-6:] == ["$11,400", "$13,853", "-$2,454", "+$63.00", "+$5,000", "-$156.00"]
+    assert rows["Binance · usdm/USDC"].split()[-6:] == ["$2,957", "$2,112", "-$867.46", "+$22.68", "-", "-"]
     assert rows["GMX V2 · double · WBTC short"].split()[-6:] == ["$11,792", "$10,350", "-$1,440", "-$1.49", "-", "-"]
     assert "no effect: collateral of USDC 8,000.00 → 3,000.00" in ended.out
 
@@ -58,10 +59,15 @@ def test_the_demo_after_a_week_is_what_its_module_says() -> None:
     assert not claimed.enabled
     assert float(claimed.amount or 0) - float(earned.amount or 0) == pytest.approx(36_000 * 0.00028919330289 * 21, abs=0.01)
     assert (closing.accrued_fees_usd or 0) - (opened.accrued_fees_usd or 0) == pytest.approx(36_000 * 0.00216 * 7 / 365, abs=0.01)
+    margin, short = accounts["Binance"].legs  # 10,800 x 0.01 % x 21 of funding
+    assert (margin.amount, short.size, short.unrealized_pnl_usd) == ("3022.68", "-3.6", -864.0)
+    assert short.terms is not None
+    assert (short.terms.mark, short.terms.index) == (3240.0, 3240.0)
     assert [leg.amount for leg in accounts["Wallet"].legs] == ["3000"]
     assert all(not account.native and account.self_check is None for account in later.accounts)
     assert later.taken_at[:10] > before.taken_at[:10]
     assert later.sources[0].block_hash is None
+    assert {source.id: (source.as_of or "")[:10] for source in later.sources[1:]} == {"hyperliquid": "2026-02-07", "binance": "2026-02-07"}
 
 
 def test_json_to_standard_output_and_into_a_file(tmp_path: Path) -> None:

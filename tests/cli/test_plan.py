@@ -39,12 +39,13 @@ def test_the_demo_in_the_venues_words() -> None:
     ended = run("plan", "demo", "--survive", "+40%", env=dict(WIDE))
     assert (ended.code, ended.err) == (0, "")
     first, corridor, cost, *_ = ended.out.splitlines()
-    assert first == "unified health  1.33 → 1.40   survives +40.0 %"
-    assert corridor == "corridor        -51.8 % … +32.8 % → -51.8 % … +40.0 %"
-    assert cost == "cost            $0.00 from outside, $3,448 moved"
-    assert "  1.  withdraw 3,448.42 USDC from Wallet                 $3,448  60 seconds" in ended.out
-    assert "  2.  deposit 2,608.42 USDC as margin at GMX V2 double   $2,608  60 seconds" in ended.out
-    assert "  3.  deposit 840 USDC as margin at Hyperliquid         $840.00  60 seconds" in ended.out
+    assert first == "unified health  1.27 → 1.40   survives +40.0 %"
+    assert corridor == "corridor        -51.8 % … +27.3 % → -51.8 % … +40.0 %"
+    assert cost == "cost            $0.00 from outside, $4,829 moved"
+    assert "  1.  withdraw 4,828.90 USDC from Wallet                     $4,829  30.0 minutes" in ended.out
+    assert "  2.  deposit 1,380.48 USDC as margin at Binance usdm/USDC   $1,380  30.0 minutes" in ended.out
+    assert "  3.  deposit 2,608.42 USDC as margin at GMX V2 double       $2,608    60 seconds" in ended.out
+    assert "  4.  deposit 840 USDC as margin at Hyperliquid             $840.00    60 seconds" in ended.out
     assert ended.out.splitlines()[-1] == "next: act yourself at the venues; nothing here can move money"
 
 
@@ -54,11 +55,11 @@ def test_the_demo_as_json() -> None:
     plan: Plan = json.loads(ended.out)
     assert plan.keys() == KEYS
     assert (plan["target"], plan["feasible"], plan["reached"]) == (0.4, True, [0.0, 0.4])
-    assert [action["kind"] for action in plan["actions"]] == ["withdraw", "deposit", "deposit"]
+    assert [action["kind"] for action in plan["actions"]] == ["withdraw", "deposit", "deposit", "deposit"]
     withdraw, *deposits = plan["actions"]
     assert isinstance(withdraw["amount"], str)
     assert Decimal(withdraw["amount"]) == sum(Decimal(deposit["amount"]) for deposit in deposits)
-    assert [deposit["account"].split("/")[1].partition(":")[0] for deposit in deposits] == ["gmx_v2", "hyperliquid"]
+    assert [deposit["account"].split("/")[1].partition(":")[0] for deposit in deposits] == ["usdm", "gmx_v2", "hyperliquid"]
     assert (plan["before"]["bound"], plan["after"]["bound"]) == ("exact", "exact")
     assert plan["after"]["corridor"][1] == pytest.approx(0.4, abs=1e-6)
     assert plan["limits_hit"] == []
@@ -192,7 +193,7 @@ def test_files(tmp_path: Path, name: str, form: str) -> None:
     assert (ended.code, ended.out) == (0, "")
     content = (tmp_path / name).read_text("utf-8")
     assert content == run("plan", "demo", "--survive", "+40%", "--format", form).out
-    assert json.loads(content)["feasible"] if form == "json" else content.startswith("unified health  1.33 → 1.40")
+    assert json.loads(content)["feasible"] if form == "json" else content.startswith("unified health  1.27 → 1.40")
 
 
 def test_a_form_beats_a_suffix(tmp_path: Path) -> None:

@@ -7,16 +7,14 @@ from pathlib import Path
 from defi_risk.cli import Session
 from defi_risk.cli.reading import Reading, gathered
 from defi_risk.health.covariance import covariance
-from tests.cli.books import SAFE, written
+from tests.cli.books import PRICED, SAFE, written
 from tests.cli.runner import run
 from tests.fault.exchange import Exchange, price, running
-
-EXCHANGE = SAFE + '[model]\nprices = "exchange:binanceus"\n[[exchanges]]\nid = "binanceus"\nname = "desk"\napi_key = "dummy"\nsecret = "dummy"\nurl = "{url}"\n'
 
 
 def test_an_exchange_gives_the_history_that_volatility_is_taken_from(tmp_path: Path) -> None:
     with running(Exchange()) as exchange:
-        book = Path(written(tmp_path, EXCHANGE.format(url=exchange.url)))
+        book = Path(written(tmp_path, SAFE + PRICED.replace("URL", exchange.url)))
         options = Reading(book=book, rpc={}, block="latest", wallet_file=None, market_texts=(), deadline=30, state=tmp_path / "state")
         history = gathered(Session(), (), "scan", options).history
         assert history is not None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.books import PRICED
 from tests.cli.desks import SIGMAS, Snapshot, aave, codes, flag, hedge, held, loan, owed, perp, position, taken, written
 from tests.cli.runner import Ended, run
 from tests.fault.exchange import Exchange, running
@@ -173,7 +174,7 @@ class TestChance:
     def test_without_the_prices_of_an_exchange_that_fails_does_not_lose_the_scan(self, tmp_path: Path, method: str) -> None:
         with running(Exchange()) as exchange:
             url = exchange.url
-        model = f'[model]\nprices = "exchange:binanceus"\n[[exchanges]]\nid = "binanceus"\nname = "desk"\napi_key = "dummy"\nsecret = "dummy"\nurl = "{url}"\n'
+        model = PRICED.replace("URL", url)
         ended = scanned(tmp_path, hedge() + model, "--chance", "--method", method, "--format", "json")
         found = snapshot_of(ended, 3)
         assert "chance" not in found
@@ -185,7 +186,7 @@ class TestChance:
 def test_a_replay_without_the_prices_of_an_exchange_that_fails_does_not_lose_the_scan(tmp_path: Path) -> None:
     with running(Exchange()) as exchange:
         url = exchange.url
-    model = f'[model]\nprices = "exchange:binanceus"\n[[exchanges]]\nid = "binanceus"\nname = "desk"\napi_key = "dummy"\nsecret = "dummy"\nurl = "{url}"\n'
+    model = PRICED.replace("URL", url)
     book = str(written(tmp_path, hedge() + model))
     found = snapshot_of(run("stress", "--book", book, "--replay", "2024-08-05", "--format", "json"), 3)
     assert found["notes"] == ["the replay of 2024-08-05 is left out, as the prices could not be read"]

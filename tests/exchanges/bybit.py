@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
-from defi_risk_adapters.exchanges.bybit import Bybit
-
-from defi_risk.book import ExchangeSettings
-from defi_risk.desks import Found, failed, judge
-from defi_risk.errors import BadAnswer, SourceError
 from defi_risk.health.normal import in_floats
-from defi_risk.model import Account, SelfCheck, SourceReport
-from defi_risk.spi import ExchangeCall, Failed
+from defi_risk.model import Account, SelfCheck
 from tests.exchanges.double import WINDOW, Double, Fault, Reply, Request
+from tests.exchanges.near import accounts
 
 D = Decimal
 ERRORS: Final[dict[str, tuple[int, str]]] = {
@@ -286,54 +280,8 @@ class BybitDouble(Double):
         )
 
 
-class InProcess:
-    """The double's answers without the wire: for what a reader makes of them, at a hundredth of the time."""
-
-    def __init__(self, double: BybitDouble) -> None:
-        self.double = double
-
-    def milliseconds(self) -> int:
-        return self.double.now()
-
-    def answer(self, asks: Sequence[ExchangeCall]) -> list[Any]:
-        return [self._answer(ask) for ask in asks]
-
-    def _answer(self, ask: ExchangeCall) -> Any:
-        method, _, path = Bybit.reads[ask.read].requests[0].partition(" ")
-        request = Request(method, path, dict(ask.params), "", {}, b"")
-        self.double.log.append(request)
-        fault = next((fault for fault in self.double.faults if fault.strikes(request)), None)
-        if fault is not None and fault.change is None:
-            return Failed(fault.kind) if ask.optional else BadAnswer(fault.kind)
-        right = json.loads(json.dumps(self.double.routes()[request.line](request)), parse_int=str, parse_float=str)
-        return right if fault is None or fault.change is None else fault.change(right)
-
-
 def cross(*rows: dict[str, Any], balance: str = "1000", **more: Any) -> BybitDouble:
     return BybitDouble(coins={"USDT": Holding(balance)}, lists={("linear", "USDT"): list(rows)}, **more)
-
-
-def found(double: BybitDouble, **rules: int) -> Found:
-    """What the reader makes of the double's answers, without the wire."""
-    settings = ExchangeSettings(id="bybit", name="bybit-main", rules={name: D(value) for name, value in rules.items()})
-    try:
-        return judge(settings, Bybit(), InProcess(double))
-    except SourceError as error:
-        return failed(settings, Bybit(), error)
-
-
-def accounts(double: BybitDouble, **rules: int) -> dict[str, Account]:
-    """Accounts by their markets."""
-    return {account.market: account for account in found(double, **rules).accounts}
-
-
-def unknown(double: BybitDouble, *faults: Fault) -> tuple[Account, SourceReport]:
-    """The account that nobody can say anything about, with its report; fails where there is any other."""
-    double.faults += faults
-    [account], [report] = found(double).accounts, found(double).reports
-    assert account.status == "unknown", account
-    assert not account.legs
-    return account, report
 
 
 def only(double: BybitDouble, **rules: int) -> Account:

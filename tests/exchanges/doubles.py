@@ -97,9 +97,9 @@ def _gate(**more: Any) -> Double:
 ALL: Final[Mapping[str, Callable[..., Double]]] = {
     "plain": PlainExchange,
     "binance": _binance,
+    "okx": _okx,
     "binance portfolio": _portfolio,
     "bybit": _bybit,
-    "okx": _okx,
     "bingx": _bingx,
     "weex": _weex,
     "mexc": _mexc,

@@ -6,11 +6,16 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, NamedTuple
 
+import pytest
+
+from defi_risk.health.normal import in_floats
+from defi_risk.ids import Factor
+from defi_risk.model import Account
 from tests.exchanges.double import Double, Reply, Request
 
 WINDOW = 30.0
@@ -399,3 +404,61 @@ def portfolio_requirement(raw: Decimal, raw_seventh: Decimal) -> Decimal:
         adjusted += max(ZERO, min(raw_seventh, top) - floor) * times
         floor = top
     return max(raw, adjusted)
+
+
+# what tests of it share
+
+BTC_TIERS = (("0", "20", "0.98"), ("20", "25", "0.9775"), ("25", "50", "0.95"))
+
+
+def checked(account: Account) -> bool:
+    assert account.self_check is not None, account.reason
+    return account.self_check.match
+
+
+def figures(account: Account) -> tuple[float, float]:
+    """C and R in USD."""
+    normal = in_floats(account, {Factor("USDT"): 1.0, Factor("USDC"): 1.0})
+    return normal.weighted(), normal.requirement()
+
+
+def close(account: Account, worth: float, needed: float) -> bool:
+    found = figures(account)
+    return found[0] == pytest.approx(worth) and found[1] == pytest.approx(needed)
+
+
+def futures_book() -> OkxDouble:
+    """Cross positions in USDT and BTC, dated and perpetual, and an isolated one."""
+    return OkxDouble(
+        purses={"USDT": Purse("20000", "0.9998"), "BTC": Purse("0.5", "60000")},
+        places=[
+            Place("BTC-USDT-SWAP", "50", "58000", "60000"),
+            Place("ETH-USDT-SWAP", "-120", "2500", "2480"),
+            Place("BTC-USD-261225", "300", "61000", "60500"),
+            Place("ETH-USDT-SWAP", "30", "2450", "2480", margin="900", lever="8"),
+        ],
+    )
+
+
+def multi_book(**more: Any) -> OkxDouble:
+    """Coins with haircuts, a debt, positions in two coins."""
+    purses = {
+        "BTC": Purse("1.2", "60000", BTC_TIERS),
+        "USDT": Purse("8000", "0.9995"),
+        "OKB": Purse("100", "50", (("0", "", "0.9"),)),
+        "TUSD": Purse("3000", "14501", enabled=False),
+        "SOL": Purse("0", "150", (("0", "", "0.95"),), owed="40"),
+    }
+    places = [Place("ETH-USDT-SWAP", "-300", "2500", "2520"), Place("BTC-USD-SWAP", "200", "60500", "60000")]
+    return replace(OkxDouble(level="3", purses=purses, places=places), **more)
+
+
+def changed(answer: Any, **fields: Any) -> Any:
+    """An answer with other values in its first entry."""
+    answer["data"][0].update(fields)
+    return answer
+
+
+def coin_changed(answer: Any, **fields: Any) -> Any:
+    answer["data"][0]["details"][0].update(fields)
+    return answer

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from defi_risk_adapters.exchanges.binance.holdings import crossing
-from defi_risk_adapters.exchanges.common import liquidation_price
 
 from defi_risk import exchange_rules
 from defi_risk.health.normal import Normal, in_floats
-from defi_risk.ids import Factor
-from defi_risk.model import Account, Contract, Position, Role, Tier
-from tests.exchanges.binance import DELIVERY, BinanceExchange, Held
-from tests.exchanges.double import Fault
+from defi_risk.model import Account, Position, Role
+from tests.exchanges.binance import DELIVERY, BinanceCoinM, BinanceExchange, Held
+from tests.exchanges.double import Fault, serving
 from tests.exchanges.reading import accounts, scan
 
 D = Decimal
@@ -93,6 +91,16 @@ RECORDED: Final[dict[str, Any]] = {
 }
 
 
+def changed(where: str, change: Callable[[Any], object]) -> Fault:
+    """A fault that alters a right answer in place."""
+
+    def altered(answer: Any) -> Any:
+        change(answer)
+        return answer
+
+    return Fault(where=where, change=altered)
+
+
 def normal(account: Account) -> Normal[float]:
     """The account in USD, as the engine computes it."""
     return in_floats(account, {})
@@ -146,26 +154,16 @@ def test_bundled_brackets_meet_at_their_floors() -> None:
             assert upper.floor * lower.rate - lower.deduction == upper.floor * upper.rate - upper.deduction
 
 
-@pytest.mark.parametrize("size", ["-40", "40", "-400", "900"])
-@pytest.mark.parametrize("contract", ["linear", "inverse"])
-def test_one_position_alone_crosses_where_the_common_formula_says(size: str, contract: str) -> None:
-    linear = contract == "linear"
-    tiers = exchange_rules.tiers("binance", date(2026, 11, 22))["BTCUSDT"].tiers
-    alone = Position(
-        size=D(size) if linear else D(size) * 60000,
-        entry=D(61000),
-        mark=D(60000),
-        quote=Factor("USD"),
-        contract=Contract.LINEAR if linear else Contract.INVERSE,
-        tiers=tiers if linear else tuple(Tier(tier.floor / 60000, tier.rate, tier.deduction / 60000) for tier in tiers),
-        initial_rate=D("0.05"),
+def test_where_the_requirement_jumps_the_liquidation_price_is_the_edge(tmp_path: Path) -> None:
+    """Deductions are rounded: what is needed at 2500 is less by 11.70 than below it, and the account has 5 to lose there."""
+    exchange = BinanceExchange(
+        wallets={"USDT": "51193.3"},
+        positions=[Held("ETHUSDT", "100", "3000")],
+        marks={"ETHUSDT": "3000"},
+        faults=[changed("/fapi/v1/leverageBracket", lambda rows: [row["brackets"][2].update(cum=1311.7) for row in rows])],
     )
-    cushion = abs(D(size)) * (9000 if linear else D("0.15"))
-    price = crossing([alone], cushion)
-    other = liquidation_price(alone, cushion)
-    assert price is not None
-    assert other is not None
-    assert price == pytest.approx(other, rel=D("1e-20"))
+    [account] = accounts(exchange, tmp_path).values()
+    assert account.stated["liquidationPrice:ETHUSDT"] == "2500.00000000"
 
 
 def test_both_sides_of_a_hedge_have_one_liquidation_price(tmp_path: Path) -> None:
@@ -320,15 +318,89 @@ def test_funds_without_positions_are_an_account(tmp_path: Path) -> None:
     assert all(map(matches, found.values()))
 
 
-def test_an_entry_that_was_never_updated_is_left_out_with_a_note(tmp_path: Path) -> None:
-    def stale(account: Any) -> Any:
-        account["assets"][1]["updateTime"] = 0
-        return account
+def never(coin: str, where: str = "/fapi/v2/account", **sums: str) -> Fault:
+    """The account with sums of its own and an entry that was never updated."""
 
-    exchange = BinanceExchange(wallets={"USDT": "250", "BTC": "0.1"}, faults=[Fault(where="/fapi/v2/account", change=stale)])
+    def change(account: Any) -> None:
+        account.update(sums)
+        next(row for row in account["assets"] if row["asset"] == coin)["updateTime"] = 0
+
+    return changed(where, change)
+
+
+@pytest.mark.parametrize(
+    ("sums", "markets"),
+    [
+        ({"totalWalletBalance": "5949.97500000", "totalMarginBalance": "5949.97500000"}, [D("249.975"), D(5700)]),
+        ({"totalWalletBalance": "249.97500000", "totalMarginBalance": "249.97500000"}, [D("249.975")]),
+        ({"totalWalletBalance": "900.00000000"}, None),
+    ],
+)
+def test_the_accounts_own_sum_tells_whether_an_entry_that_was_never_updated_counts(
+    tmp_path: Path, sums: dict[str, str], markets: list[Decimal] | None
+) -> None:
+    exchange = BinanceExchange(multi=True, wallets={"USDT": "250", "BTC": "0.1"}, faults=[never("BTC", **sums)])
     found = scan(exchange, tmp_path)
-    assert [account.market for account in found.accounts] == ["usdm/USDT"]
-    assert any("BTC was left out" in note for note in found.reports[0].notes)
+    [account] = found.accounts
+    if markets is None:
+        assert account.status == "unknown"
+        assert "totalWalletBalance is the sum neither with nor without BTC" in account.reason
+        return
+    assert matches(account)
+    assert [holding.counts[holding.key] for holding in normal(account).holdings] == [pytest.approx(float(one)) for one in markets]
+    assert any("BTC was left out" in note for note in found.reports[0].notes) is (len(markets) == 1)
+
+
+@pytest.mark.parametrize(("total", "status"), [("250.00000000", "ok"), ("0.00000000", ""), ("17.00000000", "unknown")])
+def test_the_sum_of_a_single_asset_account_tells_of_usdt(tmp_path: Path, total: str, status: str) -> None:
+    exchange = BinanceExchange(wallets={"USDT": "250", "USDC": "9"}, faults=[never("USDT", totalWalletBalance=total)])
+    found = scan(exchange, tmp_path)
+    states = {account.market: account.status for account in found.accounts}
+    assert states == {**({"usdm/USDT": status} if status else {}), "usdm/USDC": "ok"}
+    assert any("USDT was left out" in note for note in found.reports[0].notes) is (not status)
+
+
+@pytest.mark.parametrize(
+    ("kind", "family", "where"), [(BinanceExchange, "usdm", "/fapi/v2/account"), (BinanceCoinM, "coinm", "/dapi/v1/account")]
+)
+def test_an_entry_that_was_never_updated_and_that_no_sum_tells_of_is_unknown(
+    tmp_path: Path, kind: type[BinanceExchange], family: str, where: str
+) -> None:
+    exchange = kind(wallets={"USDT": "250", "BTC": "0.1"}, coin_wallets={"ETH": "2", "BTC": "0.1"}, faults=[never("BTC", where)])
+    first, second = accounts(exchange, tmp_path).values()
+    assert matches(first)
+    assert (second.market, second.status) == (f"{family}/BTC", "unknown")
+    assert "0.10000000 BTC stand in an entry that the exchange has never updated" in second.reason
+
+
+def test_losses_that_exceed_a_wallet_are_said_where_the_model_counts_less(tmp_path: Path) -> None:
+    exchange = BinanceExchange(
+        multi=True, wallets={"USDT": "2000", "BTC": "0.5"}, positions=[Held("ETHUSDT", "-10", "2700")], marks={"ETHUSDT": "3000"}
+    )
+    [account] = accounts(exchange, tmp_path).values()
+    assert matches(account)
+    missing = float(account.stated["totalMarginBalance"]) - normal(account).weighted()
+    assert missing == pytest.approx(0.2)
+    assert account.assumptions == (
+        "USDT in the wallet counts at its price, where Binance counts it at 1.0001 of it: the margin is 0.20 USD smaller here",
+    )
+
+
+def test_a_coin_that_only_a_position_settles_in_has_its_index_price(tmp_path: Path) -> None:
+    exchange = BinanceExchange(wallets={"USDT": "500"}, positions=[Held("BTCUSDC", "0.1", "61000")], marks={"BTCUSDC": "62000"})
+    account = accounts(exchange, tmp_path)["usdm/USDC"]
+    assert account.legs[0].price is not None
+    assert str(account.legs[0].price.value) == "0.9999"
+
+
+def test_a_perpetual_contract_that_ends_is_said(tmp_path: Path) -> None:
+    exchange = BinanceExchange(wallets={"USDT": "500"}, positions=[Held("BTCUSDT", "0.01", "60000")], marks={"BTCUSDT": "60000"})
+    ends = changed("/fapi/v1/exchangeInfo", lambda info: [row.update(deliveryDate=DELIVERY) for row in info["symbols"]])
+    exchange.faults = [ends]
+    found = scan(exchange, tmp_path)
+    assert "BTCUSDT ends: the exchange settles it on 2026-12-25 08:00 UTC" in found.reports[0].notes
+    held = position(found.accounts[0], "BTCUSDT")
+    assert (held.expires, held.funding_8h) == (None, D("0.0001"))
 
 
 def test_negative_equity_is_shown_as_it_is(tmp_path: Path) -> None:
@@ -340,14 +412,10 @@ def test_negative_equity_is_shown_as_it_is(tmp_path: Path) -> None:
 
 
 def test_two_keys_are_two_owners(tmp_path: Path) -> None:
-    exchange = BinanceExchange(wallets={"USDT": "100"})
-    keys = exchange.credentials
-    sub = f'[[exchanges]]\nid = "binanceusdm"\nname = "sub"\napi_key = "{keys["api_key"]}"\nsecret = "{keys["secret"]}"\nurl = "URL"\n'
-
-    class Linked(BinanceExchange):
-        def book(self, url: str, name: str = "", more: str = "") -> str:
-            return super().book(url, name, more) + sub.replace("URL", url)
-
-    found = scan(Linked(wallets={"USDT": "100"}), tmp_path)
-    assert [account.id for account in found.accounts] == ["binance-main/usdm/USDT", "sub/usdm/USDT"]
-    assert [account.owner for account in found.accounts] == ["binance-main", "sub"]
+    other = BinanceExchange(wallets={"USDT": "200"})
+    with serving(other) as url:
+        found = scan(BinanceExchange(wallets={"USDT": "100"}), tmp_path, more=other.book(url, "sub"))
+    assert [(account.id, account.owner) for account in found.accounts] == [
+        ("binance-main/usdm/USDT", "binance-main"), ("sub/usdm/USDT", "sub"),
+    ]  # fmt: skip
+    assert all(map(matches, found.accounts))

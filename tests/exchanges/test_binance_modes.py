@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from defi_risk.errors import UsageError
 from defi_risk.gathering import gather
 from defi_risk.model import Account, KeyRights
 from tests.exchanges.binance import BinanceCoinM, BinanceExchange, Held
 from tests.exchanges.double import Fault, serving
 from tests.exchanges.reading import accounts, scan, unknown
-from tests.exchanges.test_binance import matches
+from tests.exchanges.test_binance import changed, matches, position
 
 INFO = "/sapi/v1/account/info"
 ACCOUNT = "/fapi/v2/account"
@@ -27,16 +28,6 @@ def short() -> BinanceExchange:
         positions=[Held("ETHUSDT", "-10", "3000"), Held("BTCUSDT", "0.1", "61000")],
         marks={"ETHUSDT": "3000", "BTCUSDT": "60000"},
     )
-
-
-def changed(where: str, change: Callable[[Any], object]) -> Fault:
-    """A fault that alters a right answer in place."""
-
-    def altered(answer: Any) -> Any:
-        change(answer)
-        return answer
-
-    return Fault(where=where, change=altered)
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +137,40 @@ def test_a_wallet_that_is_none_of_futures_is_unknown(tmp_path: Path, more: str) 
     assert "name no futures wallet" in account.reason
 
 
+def two(tmp_path: Path, *entries: tuple[str, str]) -> list[Account]:
+    """Accounts of two entries of a book that have one key."""
+    exchange = BinanceExchange(wallets={"USDT": "100"}, coin_wallets={"BTC": "1"})
+    with serving(exchange) as url:
+        tables = [exchange.book(url, f"entry-{number}", more) for number, (_, more) in enumerate(entries)]
+        book = tmp_path / "book.toml"
+        text = "".join(table.replace('id = "binance"', f'id = "{name}"') for table, (name, _) in zip(tables, entries, strict=True))
+        book.write_text(text, "utf-8")
+        return gather(book=book, cache_dir=None, deadline=20).accounts
+
+
+INVERSE = 'options = { defaultType = "delivery" }'
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (("binance", ""), ("binanceusdm", "")),
+        (("binance", 'options = { defaultType = "future" }'), ("binance", "options = { portfolioMargin = false }")),
+        (("binance", INVERSE), ("binancecoinm", "")),
+    ],
+)
+def test_one_wallet_under_two_names_is_refused(tmp_path: Path, entries: tuple[tuple[str, str], tuple[str, str]]) -> None:
+    with pytest.raises(UsageError, match="entry-0 and entry-1 are one account"):
+        two(tmp_path, *entries)
+
+
+@pytest.mark.parametrize("other", [("binance", INVERSE), ("binancecoinm", "")])
+def test_both_wallets_of_one_key_are_read(tmp_path: Path, other: tuple[str, str]) -> None:
+    found = two(tmp_path, ("binance", ""), other)
+    assert [account.id for account in found] == ["entry-0/usdm/USDT", "entry-1/coinm/BTC"]
+    assert all(map(matches, found))
+
+
 # requests and clock
 
 
@@ -243,6 +268,16 @@ def test_funding_that_is_not_told_is_a_note(tmp_path: Path) -> None:
     assert any("funding rates are not known" in note for note in found.reports[0].notes)
 
 
+def test_funding_without_its_interval_is_not_guessed(tmp_path: Path) -> None:
+    exchange = short()
+    exchange.without = {"/fapi/v1/fundingInfo"}
+    found = scan(exchange, tmp_path)
+    assert any("funding intervals are not known" in note for note in found.reports[0].notes)
+    held = position(found.accounts[0], "ETHUSDT")
+    assert held.funding_8h is None
+    assert held.index == 3000
+
+
 def test_dollar_coins_without_an_index_are_at_par(tmp_path: Path) -> None:
     exchange = short()
     exchange.without = {"/fapi/v1/assetIndex"}
@@ -276,8 +311,8 @@ def test_planted_maintenance_is_a_mismatch(tmp_path: Path) -> None:
 # damaged answers
 
 
-def _twice(rows: list[Any]) -> None:
-    rows.append(dict(rows[0]))
+def _twice(rows: list[Any], side: str = "BOTH") -> None:
+    rows.append({**rows[0], "positionSide": side} if "positionSide" in rows[0] else dict(rows[0]))
 
 
 @pytest.mark.parametrize(
@@ -296,6 +331,14 @@ def _twice(rows: list[Any]) -> None:
         (changed(RISK, lambda rows: rows[0].update(entryPrice="-1")), "cannot be"),
         (changed(ACCOUNT, lambda account: account["positions"][0].update(positionSide="UP")), "position side UP is not known"),
         (changed(ACCOUNT, lambda account: account["positions"][0].update(isolatedWallet="5")), "cross, and has an isolated wallet"),
+        (
+            changed(ACCOUNT, lambda account: account["assets"][0].update(crossUnPnl="NaN")),
+            "assets[0].crossUnPnl is the text 'NaN'",
+        ),
+        (changed(ACCOUNT, lambda account: account["assets"][0].update(maintMargin="")), "assets[0].maintMargin is an empty text"),
+        (changed(ACCOUNT, lambda account: account["assets"][0].update(marginBalance=[])), "assets[0].marginBalance is an array"),
+        (changed(ACCOUNT, lambda account: account.update(totalWalletBalance="NaN")), "totalWalletBalance is the text 'NaN'"),
+        (changed(ACCOUNT, lambda account: _twice(account["positions"], "SHORT")), "holds ETHUSDT in one-way and in hedge mode"),
         (Fault("empty list", ACCOUNT), ""),
         (Fault("empty list", RISK), "do not hold the same contracts"),
         (changed(RISK, lambda rows: rows[0].update(symbol="ETHUSDC")), "do not hold the same contracts"),
@@ -316,6 +359,11 @@ def test_a_damaged_answer_makes_the_account_unknown(damaged: Callable[[Fault], A
     [
         (changed("/fapi/v1/exchangeInfo", lambda info: info.update(symbols=[])), "ETHUSDT is in no list of usdm contracts"),
         (changed("/fapi/v1/exchangeInfo", lambda info: info["symbols"][1].update(marginAsset="BNFCR")), "settles in BNFCR"),
+        (changed("/fapi/v1/exchangeInfo", lambda info: info["symbols"][1].update(deliveryDate=0)), "symbols[1].deliveryDate is 0"),
+        (
+            changed("/fapi/v1/fundingInfo", lambda rows: rows.append({"symbol": "ETHUSDT", "fundingIntervalHours": 0})),
+            "interval of 0 hours",
+        ),
         (Fault("html", "/fapi/v1/exchangeInfo"), "no JSON"),
         (Fault("empty object", INFO), "does not tell whether"),
     ],
@@ -325,8 +373,39 @@ def test_a_damaged_table_makes_the_account_unknown(tmp_path: Path, fault: Fault,
     assert reason in account.reason
 
 
+@pytest.mark.parametrize("name", ["totalWalletBalance", "totalMarginBalance", "totalMaintMargin"])
+@pytest.mark.parametrize("value", ["NaN", "", None, {}, "1e999"])
+def test_damaged_sums_make_a_multi_assets_account_unknown(tmp_path: Path, name: str, value: object) -> None:
+    exchange = BinanceExchange(multi=True, wallets={"USDT": "100"})
+    account, _ = unknown(exchange, tmp_path, changed(ACCOUNT, lambda account: account.update({name: value})))
+    assert account.reason.startswith(f"account.{name} is")
+
+
+def test_a_mode_that_changes_while_the_account_is_read_is_read_again(tmp_path: Path) -> None:
+    earlier = changed(ACCOUNT, lambda account: account.update(multiAssetsMargin=False))
+    earlier.times = 1
+    [account] = accounts(BinanceExchange(multi=True, wallets={"USDT": "100"}, faults=[earlier]), tmp_path).values()
+    assert account.mode == "multi-asset"
+    assert matches(account)
+
+
+def test_a_mode_that_is_not_the_one_told_is_a_mismatch(tmp_path: Path) -> None:
+    """The newer account does not tell its mode: the sum of an account in multi-assets mode is not that of USDT alone."""
+    exchange = BinanceExchange(multi=True, wallets={"USDT": "100", "USDC": "50"}, without={ACCOUNT})
+    exchange.faults = [changed("/fapi/v1/multiAssetsMargin", lambda answer: answer.update(multiAssetsMargin=False))]
+    account = accounts(exchange, tmp_path)["usdm/USDT"]
+    assert account.self_check is not None
+    assert not account.self_check.match
+
+
+def test_a_coin_that_vanishes_from_the_list_is_missed(tmp_path: Path) -> None:
+    exchange = BinanceExchange(wallets={"USDT": "100", "USDC": "50"})
+    account, _ = unknown(exchange, tmp_path, changed(ACCOUNT, lambda account: account["assets"].pop(0)))
+    assert "totalWalletBalance is 100.00000000, and no USDT has a balance" in account.reason
+
+
 def test_sums_without_coins_are_refused(tmp_path: Path) -> None:
-    exchange = BinanceExchange(wallets={"USDT": "100"})
+    exchange = BinanceExchange(multi=True, wallets={"USDT": "100"})
     account, _ = unknown(exchange, tmp_path, changed(ACCOUNT, lambda account: account.update(assets=[])))
     assert "no coin has a balance" in account.reason
 

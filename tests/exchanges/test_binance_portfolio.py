@@ -14,8 +14,7 @@ from defi_risk.model import Account, Contract, Role
 from tests.exchanges.binance import DELIVERY, BinanceCoinM, BinanceExchange, Held
 from tests.exchanges.double import Fault
 from tests.exchanges.reading import accounts, scan, unknown
-from tests.exchanges.test_binance import matches, normal, position
-from tests.exchanges.test_binance_modes import changed
+from tests.exchanges.test_binance import changed, matches, normal, position
 
 D = Decimal
 LEVELS: Final = (
@@ -162,6 +161,34 @@ def test_a_portfolio_liquidation_price_is_where_the_account_meets_its_line(tmp_p
     assert 1000 - 0.5 * (price - 40000) == pytest.approx(1.05 * 0.5 * price * 0.005)
 
 
+def test_a_portfolio_liquidation_price_counts_what_is_owed_by_then_in_full(tmp_path: Path) -> None:
+    """0.1 BTC are owned now, at 95 %; at the price where the account dies 1.23 BTC are owed. Their index stays at 40000."""
+    exchange = portfolio()
+    exchange.margin, exchange.wallets, exchange.positions = {"USDT": ("50000", "0", "0")}, {}, []
+    exchange.coin_positions = [Held("BTCUSD_PERP", "1000", "40000")]
+    [account] = accounts(exchange, tmp_path).values()
+    assert matches(account)
+    worth = 40000 * 100_000
+    assert float(account.stated["liquidationPrice:BTCUSD_PERP"]) == pytest.approx(worth * (1 + 1.05 * 0.005) / (50000 + 4000 + 100_000))
+
+
+def test_profit_that_outweighs_what_a_wallet_owes_is_said_where_the_model_counts_less(tmp_path: Path) -> None:
+    exchange = portfolio()
+    exchange.margin, exchange.wallets, exchange.positions = {"USDT": ("50000", "0", "0")}, {}, []
+    exchange.coin_wallets = {"BTC": "-0.1"}
+    exchange.coin_positions = [Held("BTCUSD_PERP", "100", "32000")]  # 0.0625 BTC
+    [account] = accounts(exchange, tmp_path).values()
+    assert matches(account)
+    assert not account.assumptions
+    exchange.coin_positions = [Held("BTCUSD_PERP", "300", "32000")]
+    [account] = accounts(exchange, tmp_path).values()
+    assert matches(account)
+    assert normal(account).weighted() == pytest.approx(float(account.stated["accountEquity"]) - 0.1 * 0.05 * 40000)
+    assert account.assumptions == (
+        "BTC in the wallet counts at its price, where Binance counts it at 0.9500 of it: the margin is 200.00 USD smaller here",
+    )
+
+
 def test_the_published_ratio_is_cut_and_not_rounded(tmp_path: Path) -> None:
     exchange = BinanceExchange(
         portfolio=True,
@@ -249,6 +276,9 @@ def _twice(rows: list[Any]) -> None:
         (changed("/papi/v1/account", lambda answer: answer.update(accountStatus="ASLEEP")), "account status ASLEEP is not known"),
         (changed("/papi/v1/account", lambda answer: answer.update(accountEquity="NaN")), "not a number"),
         (changed("/papi/v1/account", lambda answer: answer.pop("uniMMR")), "uniMMR is missing"),
+        (changed("/papi/v1/account", lambda answer: answer.update(uniMMR="NaN")), "papi/account.uniMMR is the text 'NaN'"),
+        (changed("/papi/v1/account", lambda answer: answer.update(actualEquity={})), "papi/account.actualEquity is an object"),
+        (changed("asset-index-price", lambda rows: rows[1].update(assetIndexPrice="0")), "BTC has no index price"),
         (changed("/papi/v1/balance", _twice), "holds USDT twice"),
         (changed("/papi/v1/balance", lambda rows: rows[0].pop("umWalletBalance")), "umWalletBalance is missing"),
         (changed("/papi/v1/um/positionRisk", _twice), "um/positionRisk holds BTCUSDT BOTH twice"),

@@ -17,7 +17,6 @@ from defi_risk.model import Role
 from tests.exchanges.bybit import (
     BybitDouble,
     Holding,
-    accounts,
     checked,
     cross,
     health,
@@ -25,9 +24,9 @@ from tests.exchanges.bybit import (
     portfolio,
     position,
     price,
-    unknown,
 )
 from tests.exchanges.double import Fault
+from tests.exchanges.near import accounts, unknown
 from tests.exchanges.reading import scan
 
 D = Decimal

@@ -20,17 +20,15 @@ from tests.exchanges import reading
 from tests.exchanges.bybit import (
     BybitDouble,
     Holding,
-    InProcess,
     alter,
     checked,
     cross,
-    found,
     only,
     portfolio,
     position,
-    unknown,
 )
 from tests.exchanges.double import Fault, serving
+from tests.exchanges.near import InProcess, found, unknown
 from tests.exchanges.reading import scan
 
 D = Decimal

@@ -85,6 +85,10 @@ def test_where_a_long_dies(tmp_path: Path) -> None:
     assert figures.requirement_usd == pytest.approx(720)
     [down] = [one for one in figures.moves if one.factor == "BTC"]
     assert down.price == pytest.approx(55_668.02, abs=0.005)
+    [account] = found.accounts
+    assert account.stated["liquidationPrice:BTC-USD"] == "55668"
+    assert account.self_check is not None
+    assert account.self_check.match  # the indexer tells no liquidation prices to compare with
 
 
 def test_children_are_accounts_of_their_own(tmp_path: Path) -> None:

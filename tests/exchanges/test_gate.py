@@ -135,6 +135,20 @@ def test_wallets_elsewhere_are_unknown(tmp_path: Path) -> None:
     assert "options/USDT" not in found
 
 
+def test_a_wallet_that_could_not_be_read_is_never_taken_for_none(tmp_path: Path) -> None:
+    account, report = unknown(both(), tmp_path, Fault("gateway", where="futures/btc/accounts"))
+    assert report.status == "failed"
+    assert account.reason
+
+
+def test_a_key_that_may_not_read_options_is_noted(tmp_path: Path) -> None:
+    double = both()
+    double.faults.append(Fault("permission", where="options/accounts"))
+    found = scan(double, tmp_path)
+    assert [account.status for account in found.accounts] == ["ok", "ok"]
+    assert any("wallet of options was not read" in note for note in found.reports[0].notes)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [

@@ -1,4 +1,4 @@
-"""OKX's trading account over HTTP on loopback, by account mode.
+"""OKX's trading account by account mode.
 
 Recorded figures: two positions of accounts in futures mode (BTC-USDT-SWAP cross, in the documentation of ccxt's `parse_position`;
 ETH-USDT-SWAP isolated, with its balance, of 2026), and a demo account in multi-currency mode (ccxt/ccxt at 02140ad,
@@ -7,64 +7,36 @@ ts/src/test/static/response/okx.json, `fetchBalance` of 2025-07-11).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
-from defi_risk_adapters.exchanges.okx.contracts import Tables
-from defi_risk_adapters.exchanges.okx.futures import isolated
-from defi_risk_adapters.exchanges.okx.records import Balance, Config, Discount, discounted, positions
+from defi_risk_adapters.exchanges.okx.records import Discount, discounted
 
-from defi_risk.answers import Answer
 from defi_risk.health.normal import in_floats
-from defi_risk.ids import Factor
-from defi_risk.model import Account, Contract, KeyRights, Role, Tier
-from defi_risk.spi import DatedTiers, Desk
-from tests.exchanges.double import Fault, Request, serving
-from tests.exchanges.okx import OkxDouble, Place, Purse, portfolio_requirement
-from tests.exchanges.reading import accounts, scan, unknown
-
-BTC_TIERS = (("0", "20", "0.98"), ("20", "25", "0.9775"), ("25", "50", "0.95"))
-
-
-def checked(account: Account) -> bool:
-    assert account.self_check is not None, account.reason
-    return account.self_check.match
-
-
-def figures(account: Account) -> tuple[float, float]:
-    """C and R in USD."""
-    normal = in_floats(account, {Factor("USDT"): 1.0, Factor("USDC"): 1.0})
-    return normal.weighted(), normal.requirement()
-
-
-def close(account: Account, worth: float, needed: float) -> bool:
-    found = figures(account)
-    return found[0] == pytest.approx(worth) and found[1] == pytest.approx(needed)
-
-
-def futures_book() -> OkxDouble:
-    """Cross positions in USDT and BTC, dated and perpetual, and an isolated one."""
-    return OkxDouble(
-        purses={"USDT": Purse("20000", "0.9998"), "BTC": Purse("0.5", "60000")},
-        places=[
-            Place("BTC-USDT-SWAP", "50", "58000", "60000"),
-            Place("ETH-USDT-SWAP", "-120", "2500", "2480"),
-            Place("BTC-USD-261225", "300", "61000", "60500"),
-            Place("ETH-USDT-SWAP", "30", "2450", "2480", margin="900", lever="8"),
-        ],
-    )
-
+from defi_risk.model import Contract, Role
+from tests.exchanges.double import Fault
+from tests.exchanges.near import accounts, found, unknown
+from tests.exchanges.okx import (
+    BTC_TIERS,
+    OkxDouble,
+    Place,
+    Purse,
+    changed,
+    checked,
+    close,
+    coin_changed,
+    figures,
+    futures_book,
+    multi_book,
+    portfolio_requirement,
+)
 
 # futures mode
 
 
-def test_each_coin_and_each_isolated_position_is_an_account(tmp_path: Path) -> None:
-    found = accounts(futures_book(), tmp_path)
+def test_each_coin_and_each_isolated_position_is_an_account() -> None:
+    found = accounts(futures_book())
     assert set(found) == {"futures/USDT", "futures/BTC", "futures/ETH-USDT-SWAP/isolated"}
     usdt, btc, alone = found["futures/USDT"], found["futures/BTC"], found["futures/ETH-USDT-SWAP/isolated"]
     assert [checked(account) for account in found.values()] == [True] * 3
@@ -94,9 +66,9 @@ def test_each_coin_and_each_isolated_position_is_an_account(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("symbol", ["BTC-USD-SWAP", "BTC-USDT-SWAP"])
 @pytest.mark.parametrize("contracts", ["400", "-400"])
-def test_liquidation_prices_follow(tmp_path: Path, symbol: str, contracts: str) -> None:
+def test_liquidation_prices_follow(symbol: str, contracts: str) -> None:
     double = OkxDouble(purses={"USDT": Purse("30000"), "BTC": Purse("0.3", "60000")}, places=[Place(symbol, contracts, "59000", "60000")])
-    account = accounts(double, tmp_path)[f"futures/{'BTC' if 'USD-' in symbol else 'USDT'}"]
+    account = accounts(double)[f"futures/{'BTC' if 'USD-' in symbol else 'USDT'}"]
     assert checked(account)
     told = double.row(double.places[0])["liqPx"]
     assert account.self_check is not None
@@ -105,10 +77,10 @@ def test_liquidation_prices_follow(tmp_path: Path, symbol: str, contracts: str) 
         assert Decimal(account.stated[f"liqPx:{symbol}"]) == pytest.approx(Decimal(told), rel=Decimal("1e-12"))
 
 
-def test_the_bracket_is_of_contracts_and_holds_for_all_of_them(tmp_path: Path) -> None:
+def test_the_bracket_is_of_contracts_and_holds_for_all_of_them() -> None:
     for contracts, rate in (("1000", "0.004"), ("1001", "0.0065"), ("5001", "0.01")):
         double = OkxDouble(purses={"USDT": Purse("900000")}, places=[Place("BTC-USDT-SWAP", contracts, "60000", "60000")])
-        account = accounts(double, tmp_path)["futures/USDT"]
+        account = accounts(double)["futures/USDT"]
         [_, leg] = account.legs
         assert leg.position is not None
         [tier] = leg.position.tiers
@@ -116,29 +88,29 @@ def test_the_bracket_is_of_contracts_and_holds_for_all_of_them(tmp_path: Path) -
         assert checked(account)
 
 
-def test_a_position_may_stand_in_the_bracket_of_its_family(tmp_path: Path) -> None:
+def test_a_position_may_stand_in_the_bracket_of_its_family() -> None:
     """The exchange's own figure has the rate of a later bracket: it is believed. A rate that is none of the brackets' is not."""
     double = OkxDouble(purses={"USDT": Purse("50000")}, places=[Place("BTC-USDT-SWAP", "500", "60000", "60000")])
     later = double.row(double.places[0]) | {"mmr": str(300_000 * Decimal("0.0065")), "mgnRatio": str(Decimal(50_000) / 2_100), "liqPx": ""}
     place = replace(double, places=[], more_rows=[later])
-    account = accounts(place, tmp_path)["futures/USDT"]
+    account = accounts(place)["futures/USDT"]
     assert account.legs[1].position is not None
     assert account.legs[1].position.tiers[0].rate == Decimal("0.0065")
     assert checked(account)
-    other = accounts(replace(double, places=[], more_rows=[later | {"mmr": "2100"}]), tmp_path)["futures/USDT"]
+    other = accounts(replace(double, places=[], more_rows=[later | {"mmr": "2100"}]))["futures/USDT"]
     assert other.legs[1].position is not None
     assert other.legs[1].position.tiers[0].rate == Decimal("0.004")
     assert not checked(other)
 
 
-def test_both_sides_of_a_hedge(tmp_path: Path) -> None:
+def test_both_sides_of_a_hedge() -> None:
     places = [
         Place("BTC-USDT-SWAP", "100", "60000", "60000", side="long"),
         Place("BTC-USDT-SWAP", "-40", "61000", "60000", side="short"),
         Place("ETH-USDT-SWAP", "50", "2500", "2500", side="long", margin="1500"),
         Place("ETH-USDT-SWAP", "-50", "2500", "2500", side="short", margin="1500"),
     ]
-    found = accounts(OkxDouble(mode="long_short_mode", purses={"USDT": Purse("5000")}, places=places), tmp_path)
+    found = accounts(OkxDouble(mode="long_short_mode", purses={"USDT": Purse("5000")}, places=places))
     assert set(found) == {"futures/USDT", "futures/ETH-USDT-SWAP/isolated/long", "futures/ETH-USDT-SWAP/isolated/short"}
     cross = found["futures/USDT"]
     assert [leg.position.size for leg in cross.legs if leg.position] == [1, Decimal("-0.4")]
@@ -149,10 +121,10 @@ def test_both_sides_of_a_hedge(tmp_path: Path) -> None:
         assert Decimal(cross.stated[f"liqPx:BTC-USDT-SWAP:{side}"]) == pytest.approx(price, rel=Decimal("1e-9"))
 
 
-def test_both_sides_of_a_coin_margined_hedge(tmp_path: Path) -> None:
+def test_both_sides_of_a_coin_margined_hedge() -> None:
     places = [Place("BTC-USD-SWAP", "400", "60000", "60000", side="long"), Place("BTC-USD-SWAP", "-100", "60000", "60000", side="short")]
     double = OkxDouble(mode="long_short_mode", purses={"BTC": Purse("0.2", "60000")}, places=places)
-    account = accounts(double, tmp_path)["futures/BTC"]
+    account = accounts(double)["futures/BTC"]
     assert checked(account)
     # 0.2 + 30000 / 60000 - 30000 / p = 50000 * 0.0045 / p
     price = (30_000 + 50_000 * 0.0045) / (0.2 + 0.5)
@@ -160,10 +132,10 @@ def test_both_sides_of_a_coin_margined_hedge(tmp_path: Path) -> None:
     assert close(account, 12_000, 225)
 
 
-def test_coins_that_nobody_prices(tmp_path: Path) -> None:
+def test_coins_that_nobody_prices() -> None:
     """Positions settle in a dollar coin of which there is none: it is taken at a dollar, which is said. Another is priced by its index."""
     places = [Place("BTC-USDT-SWAP", "5", "60000", "60000"), Place("ETH-USD-SWAP", "100", "2500", "2600", margin="0.2")]
-    [pool, alone] = accounts(OkxDouble(level="3", purses={"BTC": Purse("1", "60000", BTC_TIERS)}, places=places), tmp_path).values()
+    [pool, alone] = accounts(OkxDouble(level="3", purses={"BTC": Purse("1", "60000", BTC_TIERS)}, places=places)).values()
     assert checked(pool)
     assert [str(leg.amount) for leg in pool.legs if leg.asset.symbol == "USDT"] == ["0"]
     assert any("USDT is taken at a dollar" in text for text in pool.assumptions)
@@ -171,21 +143,21 @@ def test_coins_that_nobody_prices(tmp_path: Path) -> None:
     assert alone.legs[0].price is not None
     assert str(alone.legs[0].price.value) == "2600"
     assert not alone.assumptions
-    found = accounts(OkxDouble(places=[Place("BTC-USDT-SWAP", "5", "60000", "61000")]), tmp_path)["futures/USDT"]
+    found = accounts(OkxDouble(places=[Place("BTC-USDT-SWAP", "5", "60000", "61000")]))["futures/USDT"]
     assert checked(found)
     assert close(found, 50, 3_050 * 0.0045)
 
 
-def test_a_position_without_any_rate_is_unknown(tmp_path: Path) -> None:
+def test_a_position_without_any_rate_is_unknown() -> None:
     double = futures_book()
     double.faults.append(Fault("500", where="position-tiers"))
     double.faults.append(Fault(where="account/positions", change=lambda answer: changed(answer, mmr="")))
-    found = accounts(double, tmp_path)
+    found = accounts(double)
     assert "neither position tiers" in found["futures/USDT"].reason
     assert checked(found["futures/BTC"])
 
 
-def test_recorded_cross_position(tmp_path: Path) -> None:
+def test_recorded_cross_position() -> None:
     """Of 2021. The record tells no cash and another mark: both follow from its mmr and ratio. Its liquidation price is a check."""
     mark = Decimal("1.3652874433435829") / Decimal("0.004") / Decimal("0.01")
     row = {
@@ -196,7 +168,7 @@ def test_recorded_cross_position(tmp_path: Path) -> None:
     }  # fmt: skip
     cash = Decimal("215.79967315589576") - Decimal("0.0108608358957281")
     double = OkxDouble(mode="long_short_mode", purses={"USDT": Purse(str(cash), "1.00056")}, more_rows=[row])
-    account = accounts(double, tmp_path)["futures/USDT"]
+    account = accounts(double)["futures/USDT"]
     assert checked(account)
     assert account.stated["mmr:BTC-USDT-SWAP:long"] == "1.3652874433435829"
     assert Decimal(account.stated["mgnRatio"]) == pytest.approx(Decimal("140.49930117599155"), rel=Decimal("1e-15"))
@@ -216,10 +188,10 @@ ISOLATED_COIN = {
 }  # fmt: skip
 
 
-def test_recorded_isolated_position(tmp_path: Path) -> None:
+def test_recorded_isolated_position() -> None:
     top = {"totalEq": "95926.4782843792", "adjEq": "", "imr": "", "mmr": "", "mgnRatio": "", "notionalUsd": "", "ordFroz": "", "upl": ""}
     double = OkxDouble(mode="long_short_mode", more_rows=[ISOLATED_ROW], recorded_balance=top | {"details": [ISOLATED_COIN]})
-    found = accounts(double, tmp_path)
+    found = accounts(double)
     account = found["futures/ETH-USDT-SWAP/isolated/long"]
     assert checked(account)
     assert account.stated["margin"] == "1700.6075811251431723"
@@ -232,51 +204,27 @@ def test_recorded_isolated_position(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("fee", "own"), [("0.0005", "0.0003"), ("0.0003", "0.0003")])
-def test_the_fee_is_the_one_the_ratio_follows_from(tmp_path: Path, fee: str, own: str) -> None:
-    for account in accounts(replace(futures_book(), fee=fee, own_fee=own), tmp_path).values():
+def test_the_fee_is_the_one_the_ratio_follows_from(fee: str, own: str) -> None:
+    for account in accounts(replace(futures_book(), fee=fee, own_fee=own)).values():
         assert checked(account)
         assert {leg.position.close_fee for leg in account.legs if leg.position} == {Decimal(fee)}
 
 
-def test_open_orders_require_something(tmp_path: Path) -> None:
+def test_open_orders_require_something() -> None:
     double = OkxDouble(purses={"USDT": Purse("5000", ordered="700")}, places=[Place("BTC-USDT-SWAP", "50", "60000", "60000")])
     double.faults.append(Fault(where="positions", change=lambda answer: changed(answer, mgnRatio="25", liqPx="")))
-    account = accounts(double, tmp_path)["futures/USDT"]
+    account = accounts(double)["futures/USDT"]
     assert checked(account)
     assert close(account, 5_000, 200)
     assert any("open orders require USDT 65.00" in text for text in account.assumptions)
 
 
-def changed(answer: Any, **fields: Any) -> Any:
-    """An answer with other values in its first entry."""
-    answer["data"][0].update(fields)
-    return answer
-
-
-def coin_changed(answer: Any, **fields: Any) -> Any:
-    answer["data"][0]["details"][0].update(fields)
-    return answer
-
-
 # all coins in one
 
 
-def multi_book(**more: Any) -> OkxDouble:
-    """Coins with haircuts, a debt, positions in two coins."""
-    purses = {
-        "BTC": Purse("1.2", "60000", BTC_TIERS),
-        "USDT": Purse("8000", "0.9995"),
-        "OKB": Purse("100", "50", (("0", "", "0.9"),)),
-        "TUSD": Purse("3000", "14501", enabled=False),
-        "SOL": Purse("0", "150", (("0", "", "0.95"),), owed="40"),
-    }
-    places = [Place("ETH-USDT-SWAP", "-300", "2500", "2520"), Place("BTC-USD-SWAP", "200", "60500", "60000")]
-    return replace(OkxDouble(level="3", purses=purses, places=places), **more)
-
-
-def test_multi_currency_is_one_account(tmp_path: Path) -> None:
+def test_multi_currency_is_one_account() -> None:
     double = multi_book()
-    found = accounts(double, tmp_path)
+    found = accounts(double)
     [account] = found.values()
     assert account.id == "okx-main/multi-currency"
     assert (account.mode, account.strict) == ("multi-asset", False)
@@ -297,20 +245,20 @@ def test_multi_currency_is_one_account(tmp_path: Path) -> None:
     assert any(text.startswith("debts require 126.00 USD") for text in account.assumptions)
 
 
-def test_a_haircut_and_a_debt_in_one_coin(tmp_path: Path) -> None:
+def test_a_haircut_and_a_debt_in_one_coin() -> None:
     """What is owed is taken off in full, what is left counts for its tier: 0.98 of 0.5 BTC."""
     double = multi_book(purses={"BTC": Purse("1.2", "60000", BTC_TIERS, owed="0.7"), "USDT": Purse("100")}, places=[])
-    [account] = accounts(double, tmp_path).values()
+    [account] = accounts(double).values()
     assert checked(account)
     assert figures(account)[0] == pytest.approx(0.98 * 0.5 * 60_000 + 100)
     assert figures(account)[1] == pytest.approx(0.7 * 60_000 * 0.021)
 
 
-def test_isolated_positions_and_bots_stand_apart(tmp_path: Path) -> None:
+def test_isolated_positions_and_bots_stand_apart() -> None:
     double = multi_book()
     double.places.append(Place("BTC-USDT-SWAP", "10", "60000", "60500", margin="700"))
     double.purses["USDT"] = Purse("8000", "0.9995", strategies="250")
-    found = accounts(double, tmp_path)
+    found = accounts(double)
     assert set(found) == {"multi-currency", "multi-currency/BTC-USDT-SWAP/isolated"}
     assert all(map(checked, found.values())), found["multi-currency"].self_check
     assert figures(found["multi-currency"])[0] == pytest.approx(float(double.adjusted()), rel=1e-9)
@@ -328,16 +276,16 @@ def test_discount_tiers() -> None:
     assert discounted(Decimal(5_000_000), tiers) == 5_000_000
 
 
-def test_discount_tiers_of_an_account(tmp_path: Path) -> None:
+def test_discount_tiers_of_an_account() -> None:
     purse = Purse("11000000", "1", (("0", "5000000", "1"), ("5000000", "10000000", "0.975"), ("10000000", "20000000", "0.95")))
     double = OkxDouble(level="3", purses={"USDT": purse}, places=[Place("BTC-USDT-SWAP", "50", "60000", "60000")])
-    [account] = accounts(double, tmp_path).values()
+    [account] = accounts(double).values()
     assert checked(account)
     assert Decimal(account.stated["adjEq"]) == Decimal(account.stated["disEq:USDT"])
     assert Decimal(account.stated["adjEq"]) == 10_825_000
     # where the exchange does not say what the coin counts for, its tiers do
     double.faults.append(Fault(where="balance", change=lambda answer: coin_changed(answer, disEq="")))
-    [again] = accounts(double, tmp_path).values()
+    [again] = accounts(double).values()
     assert figures(again)[0] == pytest.approx(10_825_000)
 
 
@@ -378,9 +326,9 @@ def recorded() -> OkxDouble:
     return OkxDouble(level="3", purses=purses, recorded_balance=RECORDED_TOP | {"details": rows})
 
 
-def test_recorded_multi_currency_account(tmp_path: Path) -> None:
+def test_recorded_multi_currency_account() -> None:
     """Orders that would borrow 441 USDT have a requirement, and take 22.51 USD off; 43.6 million in other coins do not count."""
-    gathered = scan(recorded(), tmp_path)
+    gathered = found(recorded())
     [account] = gathered.accounts
     assert checked(account), (account.stated, account.self_check)
     assert account.self_check is not None
@@ -408,26 +356,26 @@ def test_ratio_without_fees_is_another() -> None:
     assert Decimal("0.46") < adjusted / ratio - maintenance < Decimal("0.48")
 
 
-def test_spot_mode(tmp_path: Path) -> None:
+def test_spot_mode() -> None:
     double = OkxDouble(level="1", purses={"BTC": Purse("2", "60000", BTC_TIERS)})
-    gathered = scan(double, tmp_path)
-    assert gathered.accounts == ()
+    gathered = found(double)
+    assert not gathered.accounts
     assert any("no margin account" in note for note in gathered.reports[0].notes)
     double.purses["USDT"] = Purse("0", owed="50000")
-    [account] = accounts(double, tmp_path).values()
+    [account] = accounts(double).values()
     assert (account.mode, account.market) == ("spot", "spot")
     assert checked(account)
     assert close(account, 0.98 * 120_000 - 50_000, 50_000 * 0.021)
     double.places.append(Place("BTC-USDT-SWAP", "1", "60000", "60000"))
-    found, _ = unknown(double, tmp_path)
-    assert "spot mode" in found.reason
+    account, _ = unknown(double)
+    assert "spot mode" in account.reason
 
 
-def test_portfolio_margin(tmp_path: Path) -> None:
+def test_portfolio_margin() -> None:
     """OKX's example: a raw requirement of 40,000, of which 30,000 in MR7, which tiers make 50,000."""
     double = multi_book(level="4", risk=(Decimal(40_000), Decimal(30_000)))
     del double.purses["TUSD"]
-    [account] = accounts(double, tmp_path).values()
+    [account] = accounts(double).values()
     assert account.mode == "portfolio"
     assert checked(account)
     assert account.stated["mmr"] == "50000"
@@ -438,11 +386,11 @@ def test_portfolio_margin(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("kind", "symbol"), [("OPTION", "BTC-USD-261225-60000-C"), ("MARGIN", "BTC-USDT")])
 @pytest.mark.parametrize("level", ["2", "3", "4"])
-def test_what_is_not_modelled_makes_its_account_unknown(tmp_path: Path, kind: str, symbol: str, level: str) -> None:
+def test_what_is_not_modelled_makes_its_account_unknown(kind: str, symbol: str, level: str) -> None:
     row = {"instType": kind, "instId": symbol, "mgnMode": "cross", "posSide": "net", "pos": "1", "ccy": "BTC", "mgnRatio": "", "upl": ""}
     double = multi_book(level=level, risk=(Decimal(1), Decimal(0)), more_rows=[row])
     double.places = [Place("BTC-USDT-SWAP", "10", "60000", "60500", margin="700")]
-    found = accounts(double, tmp_path)
+    found = accounts(double)
     name = {"2": "futures", "3": "multi-currency", "4": "portfolio"}[level]
     assert found[f"{name}/BTC-USDT-SWAP/isolated"].known
     other = found["futures/BTC" if level == "2" else name]
@@ -451,256 +399,19 @@ def test_what_is_not_modelled_makes_its_account_unknown(tmp_path: Path, kind: st
     assert not other.legs
 
 
-def test_an_isolated_margin_position_leaves_the_rest_known(tmp_path: Path) -> None:
+def test_an_isolated_margin_position_leaves_the_rest_known() -> None:
     row = {"instType": "MARGIN", "instId": "BTC-USDT", "mgnMode": "isolated", "posSide": "net", "pos": "1", "ccy": "BTC", "liab": "-99.9"}
-    found = accounts(replace(futures_book(), more_rows=[row]), tmp_path)
+    found = accounts(replace(futures_book(), more_rows=[row]))
     assert found["futures/BTC-USDT/isolated"].status == "unknown"
     assert checked(found["futures/BTC"])
 
 
-def test_contracts_that_are_not_listed_or_not_understood(tmp_path: Path) -> None:
+def test_contracts_that_are_not_listed_or_not_understood() -> None:
     double = futures_book()
     listed = double.row(double.places[3])
     double.more_rows = [listed | {"instId": "NEW-USDT-SWAP"}]
-    found = accounts(double, tmp_path)
+    found = accounts(double)
     assert "does not list" in found["futures/NEW-USDT-SWAP/isolated"].reason
     assert checked(found["futures/USDT"])
     double.more_rows = [listed | {"instId": "ODD-USD_UM-SWAP", "ccy": "USDC"}]
-    assert "not modelled" in accounts(double, tmp_path)["futures/ODD-USD_UM-SWAP/isolated"].reason
-
-
-# modes, damage, keys
-
-
-@pytest.mark.parametrize("fields", [{"acctLv": "5"}, {"acctLv": ""}, {"acctLv": None}, {"posMode": "other"}, {"posMode": None}])
-def test_an_unknown_mode_is_no_mode(tmp_path: Path, fields: dict[str, Any]) -> None:
-    fault = Fault(where="config", change=lambda answer: changed(answer, **fields))
-    account, _ = unknown(futures_book(), tmp_path, fault)
-    assert "none that is known" in account.reason
-
-
-def test_an_empty_account_is_none(tmp_path: Path) -> None:
-    for level in ("1", "2", "3", "4"):
-        gathered = scan(OkxDouble(level=level), tmp_path)
-        assert (gathered.accounts, gathered.reports[0].status) == ((), "ok")
-
-
-def test_negative_equity_is_dead(tmp_path: Path) -> None:
-    places = [Place("BTC-USDT-SWAP", "50", "60000", "40000")]
-    for level, market in (("2", "futures/USDT"), ("3", "multi-currency")):
-        account = accounts(OkxDouble(level=level, purses={"USDT": Purse("5000")}, places=places), tmp_path)[market]
-        worth, needed = figures(account)
-        assert worth == pytest.approx(-5_000)
-        assert needed == pytest.approx(90)
-        assert checked(account)
-
-
-def falling(answer: Any) -> Any:
-    """Position tiers whose second rate is below the first."""
-    answer["data"][1]["mmr"] = "0.001"
-    return answer
-
-
-DAMAGE: list[tuple[str, Callable[[Any], Any]]] = [
-    ("positions", lambda answer: changed(answer, upl="NaN")),
-    ("positions", lambda answer: changed(answer, markPx="")),
-    ("positions", lambda answer: changed(answer, pos="Infinity")),
-    ("positions", lambda answer: answer | {"data": answer["data"] * 2}),
-    ("positions", lambda answer: answer | {"data": None}),
-    ("positions", lambda answer: changed(answer, posSide="long")),
-    ("positions", lambda answer: changed(answer, mgnMode="portfolio")),
-    ("balance", lambda answer: coin_changed(answer, eq="NaN")),
-    ("balance", lambda answer: coin_changed(answer, cashBal=None)),
-    ("balance", lambda answer: coin_changed(answer, eqUsd="-1")),
-    ("balance", lambda answer: coin_changed(answer, smtSyncEq="5")),
-    ("balance", lambda answer: answer | {"data": []}),
-    ("balance", lambda answer: changed(answer, details=answer["data"][0]["details"] * 2)),
-    ("position-tiers", lambda answer: falling(answer)),
-]
-
-
-@pytest.mark.parametrize(("where", "change"), DAMAGE)
-def test_damaged_answers_are_no_account(tmp_path: Path, where: str, change: Callable[[Any], Any]) -> None:
-    account, _ = unknown(futures_book(), tmp_path, Fault(where=where, change=change))
-    assert account.reason
-
-
-POOL_DAMAGE: list[tuple[str, str, Callable[[Any], Any]]] = [
-    # what is wrong, where, how the answer is changed
-    ("has a price of zero", "account/positions", lambda answer: changed(answer, avgPx="0")),
-    ("is negative on side", "account/positions", lambda answer: changed(answer, posSide="short", pos="-5")),
-    ("cannot be", "balance", lambda answer: coin_changed(answer, disEq="9999999")),
-    ("tells nothing of what BTC counts for", "balance", lambda answer: coin_changed(answer, disEq="")),
-    ("discount tiers of BTC", "discount-rate", lambda answer: changed(answer, details=[], ccy="BTC")),
-]
-
-
-@pytest.mark.parametrize(("reason", "where", "change"), POOL_DAMAGE)
-def test_a_damaged_pool_is_no_account(tmp_path: Path, reason: str, where: str, change: Callable[[Any], Any]) -> None:
-    double = multi_book(mode="long_short_mode" if "side" in reason else "net_mode")
-    if "tells nothing" in reason:
-        double.faults.append(Fault("500", where="discount-rate"))
-    account, _ = unknown(double, tmp_path, Fault(where=where, change=change))
-    assert reason in account.reason
-
-
-POOL_UNKNOWN: list[tuple[str, str, Callable[[Any], Any]]] = [
-    ("does not count as margin", "balance", lambda answer: coin_changed(answer, disEq="0")),
-    ("tells no value of BTC", "balance", lambda answer: coin_changed(answer, eqUsd="0", liab="1")),
-    ("has its margin in", "account/positions", lambda answer: changed(answer, ccy="USDC")),
-]
-
-
-@pytest.mark.parametrize(("reason", "where", "change"), POOL_UNKNOWN)
-def test_a_pool_that_is_not_understood_is_unknown(tmp_path: Path, reason: str, where: str, change: Callable[[Any], Any]) -> None:
-    double = multi_book()
-    double.faults.append(Fault(where=where, change=change))
-    [account] = accounts(double, tmp_path).values()
-    assert reason in account.reason
-
-
-def test_worthless_coins_are_passed_over(tmp_path: Path) -> None:
-    for level, count in (("2", 2), ("3", 1)):
-        double = OkxDouble(level=level, purses={"GONE": Purse("5000", "0"), "USDT": Purse("700"), "BTC": Purse("1", "60000", BTC_TIERS)})
-        found = accounts(double, tmp_path)
-        assert len(found) == count
-        assert all(account.known for account in found.values())
-        assert "GONE" not in {leg.asset.symbol for account in found.values() for leg in account.legs}
-
-
-def pool_with_orders() -> OkxDouble:
-    purses = {"USDT": Purse("20000", ordered="500")}
-    return OkxDouble(level="3", purses=purses, places=[Place("BTC-USDT-SWAP", "50", "60000", "60000")])
-
-
-def test_orders_of_a_pool_with_positions(tmp_path: Path) -> None:
-    """20,000 over 135 of the position and 65 of orders."""
-    double = pool_with_orders()
-    double.faults.append(Fault(where="balance", change=lambda answer: changed(answer, mgnRatio="100", mmr="180")))
-    [account] = accounts(double, tmp_path).values()
-    assert checked(account)
-    assert close(account, 20_000, 200)
-    assert any("open orders require 65.00 USD" in text for text in account.assumptions)
-
-
-def test_a_pool_without_ratio_has_its_maintenance_margin(tmp_path: Path) -> None:
-    double = multi_book(places=[])
-    double.faults.append(Fault(where="balance", change=lambda answer: changed(answer, mgnRatio="")))
-    [account] = accounts(double, tmp_path).values()
-    assert figures(account)[1] == pytest.approx(40 * 150 * 0.02)
-
-
-def test_what_orders_cannot_explain_is_no_match(tmp_path: Path) -> None:
-    double = pool_with_orders()
-    double.faults.append(Fault(where="balance", change=lambda answer: changed(answer, adjEq="9000", mgnRatio="66.66")))
-    [account] = accounts(double, tmp_path).values()
-    assert not checked(account)
-    assert figures(account)[0] == pytest.approx(20_000)
-
-
-def test_fees_of_several_groups_are_none(tmp_path: Path) -> None:
-    double = replace(futures_book(), own_fee="0.0001")
-    double.faults.append(Fault(where="trade-fee", change=lambda answer: answer | {"data": answer["data"] * 2}))
-    assert all(map(checked, accounts(double, tmp_path).values()))
-
-
-def test_bundled_tiers_and_closed_positions() -> None:
-    """A table of the configuration serves where the exchange tells neither tiers nor its own margin; a position of zero is none."""
-    row = OkxDouble(purses={"USDT": Purse("1")}).row(Place("BTC-USDT-SWAP", "5", "60000", "60000", margin="200")) | {"mmr": ""}
-    assert positions({"data": [row | {"pos": "0"}]}, Config("futures", ("net",))) == []
-    [held] = positions({"data": [row]}, Config("futures", ("net",)))
-    tiers = DatedTiers(date(2026, 9, 1), (Tier(Decimal(0), Decimal("0.004"), Decimal(0)),))
-    at = Desk("okx-main", "okx", 0, numbers={"taker_fee": Decimal("0.0005")}, tiers={"BTC-USDT-SWAP": tiers})
-    listed = OkxDouble().instruments(Request("GET", "", {"instType": "SWAP"}, "", {}, b""))["data"][0]
-    tables = Tables({"BTC-USDT-SWAP": Answer(listed, "instruments")})
-    account = isolated(at, "futures", Balance({}, "", "", "", Decimal(0), Decimal(0), None), held, tables)
-    assert any("published on 2026-09-01" in text for text in account.assumptions)
-    assert checked(account)
-
-
-def test_balances_that_move_are_read_again(tmp_path: Path) -> None:
-    double = futures_book()
-    double.faults.append(Fault(where="balance", times=1, change=lambda answer: coin_changed(answer, cashBal="1")))
-    assert all(map(checked, accounts(double, tmp_path).values()))
-    always = futures_book()
-    counter = iter(range(100))
-    fault = Fault(where="balance", change=lambda answer: coin_changed(answer, cashBal=str(next(counter))))
-    account, _ = unknown(always, tmp_path, fault)
-    assert "moved" in account.reason
-
-
-@pytest.mark.parametrize("fields", [{"mgnRatio": "500"}, {"liqPx": "30000"}, {"mmr": "100"}, {"liqPx": ""}])
-def test_a_planted_mismatch_is_found(tmp_path: Path, fields: dict[str, str]) -> None:
-    double = OkxDouble(purses={"USDT": Purse("2000")}, places=[Place("BTC-USDT-SWAP", "50", "60000", "60000")])
-    double.faults.append(Fault(where="positions", change=lambda answer: changed(answer, **fields)))
-    assert not checked(accounts(double, tmp_path)["futures/USDT"])
-
-
-@pytest.mark.parametrize("fields", [{"adjEq": "90000"}, {"mgnRatio": "3"}, {"mmr": "5"}])
-def test_a_planted_mismatch_of_the_pool_is_found(tmp_path: Path, fields: dict[str, str]) -> None:
-    double = multi_book(purses={"BTC": Purse("1", "60000", BTC_TIERS), "USDT": Purse("8000")})
-    assert checked(accounts(double, tmp_path)["multi-currency"])
-    double.faults.append(Fault(where="balance", change=lambda answer: changed(answer, **fields)))
-    assert not checked(accounts(double, tmp_path)["multi-currency"])
-
-
-def test_without_tables_the_positions_own_figures_serve(tmp_path: Path) -> None:
-    double = futures_book()
-    double.faults += [Fault("500", where=name) for name in ("position-tiers", "trade-fee", "funding-rate")]
-    gathered = scan(double, tmp_path)
-    assert all(map(checked, gathered.accounts))
-    assert all(any("gave no position tiers" in text for text in account.assumptions) for account in gathered.accounts)
-    assert {note.split()[0] for note in gathered.reports[0].notes} >= {"tiers", "fees", "funding"}
-
-
-def test_a_second_scan_is_four_requests(tmp_path: Path) -> None:
-    for number, double in enumerate((futures_book(), multi_book(), multi_book(level="4", risk=(Decimal(9), Decimal(0))))):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        gathered = scan(double, folder, times=2)
-        assert all(map(checked, gathered.accounts))
-        assert [request.path.rpartition("/")[2] for request in double.log] == ["config", "balance", "positions", "balance"]
-
-
-@pytest.mark.parametrize(
-    ("perm", "address", "rights"),
-    [
-        ("read_only", "", KeyRights(trade=False, withdraw=False, bound=False)),
-        ("read_only,trade", "203.0.113.7", KeyRights(trade=True, withdraw=False, bound=True)),
-        ("read_only,withdraw,trade", "", KeyRights(trade=True, withdraw=True, bound=False)),
-        ("read_only,magic", "", KeyRights(bound=False)),
-        ("", "", KeyRights(bound=False)),
-    ],
-)
-def test_what_the_key_may_do(tmp_path: Path, perm: str, address: str, rights: KeyRights) -> None:
-    [report] = scan(replace(futures_book(), perm=perm, ip=address), tmp_path).reports
-    assert report.key == rights
-
-
-def test_a_sub_account_is_an_exchange_of_its_own(tmp_path: Path) -> None:
-    with serving(multi_book()) as url:
-        gathered = scan(futures_book(), tmp_path, multi_book().book(url, name="okx-sub"))
-    assert {account.id for account in gathered.accounts if account.source == "okx-sub"} == {"okx-sub/multi-currency"}
-    assert len(gathered.accounts) == 4
-    assert all(map(checked, gathered.accounts))
-
-
-@pytest.mark.parametrize("skew", [90.0, -90.0])
-def test_the_clock_is_the_exchanges(tmp_path: Path, skew: float) -> None:
-    [report] = scan(replace(futures_book(), skew=skew), tmp_path).reports
-    assert report.status == "ok"
-    assert any("clock" in note for note in report.notes)
-
-
-@pytest.mark.parametrize("kind", ["bad key", "permission", "address", "time", "rate", "maintenance"])
-def test_refusals_fail_the_source(tmp_path: Path, kind: str) -> None:
-    account, report = unknown(futures_book(), tmp_path, Fault(kind, where="balance"))
-    assert report.status == "failed"
-    assert account.reason
-    assert "dummy" not in account.reason + report.error
-
-
-def test_an_account_is_all_or_nothing(tmp_path: Path) -> None:
-    """The positions fail after the balance came."""
-    for kind in ("html", "500", "nothing", "empty list", "empty object"):
-        unknown(futures_book(), tmp_path, Fault(kind, where="positions"))
+    assert "not modelled" in accounts(double)["futures/ODD-USD_UM-SWAP/isolated"].reason

@@ -21,7 +21,8 @@ def main() -> int:
         if given.command == "demo":
             from tests.localchain.demo import write
 
-            print(write())
+            for file in write():
+                print(file)
             return 0
         if given.command == "replays":
             from tests.localchain import replays

@@ -1,5 +1,5 @@
-"""Records the demo that ships in the package: two loans of one wallet and the two shorts that hedge them, on one local chain, read by the
-adapters that a scan uses.
+"""Records the demo that ships in the package: two loans of one wallet, two shorts that hedge them on the same local chain and one at a
+scripted exchange, read by the adapters and the reader that a scan uses.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from defi_risk import engine, registry
+from defi_risk import desk_replay, desks, engine, registry
+from defi_risk.book import ExchangeSettings
+from defi_risk.desk_replay import DeskRecorder, DeskRecording
 from defi_risk.engine import Job
 from defi_risk.ids import AssetId, ChainId, erc20_id, parse_address
 from defi_risk.model import Chain, Owner
 from defi_risk.replay import Case, Recording, dumps
+from defi_risk.secrets import Secret
 from defi_risk.sources.chain import ChainSource
-from defi_risk.sources.clock import Deadline
+from defi_risk.sources.clock import Deadline, SystemClock
+from defi_risk.sources.exchange import Exchange
 from defi_risk.spi import Context, Market
 from defi_risk.testing.record import Recorder
+from tests.exchanges.binance import BinanceExchange, Held
+from tests.exchanges.double import serving
 from tests.localchain.aave.market import AaveMarket
 from tests.localchain.aave.v36 import deploy_aave36
 from tests.localchain.anvil import Anvil
@@ -36,6 +42,7 @@ from tests.localchain.multicall import put_multicall3
 from tests.localchain.people import person
 
 FILE: Final = Path(__file__).parents[2] / "defi_risk" / "demo" / "chain.json"
+EXCHANGE: Final = FILE.with_name("exchange.json")
 CHAIN: Final = Chain(ChainId(31337), "local")
 PRICES: Final = {"WETH": 3_000, "wstETH": 3_600, "WBTC": 90_000, "USDC": 1}
 MARKS: Final = {"ETH": Decimal("3000"), "BTC": Decimal("90000")}
@@ -46,6 +53,8 @@ OPEN: Final = replace(
 FUNDING: Final = "0.0000125"
 """Longs pay shorts 0.01 % in 8 hours, told by the hour."""
 DAYS: Final = 30
+ID: Final = "binanceusdm"
+PARITY: Final = ("1.00000000", "0.0001", "0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +69,13 @@ class Town:
     gmx: GmxMarket
 
 
-def write(file: Path = FILE) -> Path:
-    """Record into a file."""
-    file.write_text(dumps(record()), "utf-8")
-    return file
+def write(file: Path = FILE) -> tuple[Path, Path]:
+    """Record into two files: the chain, and the exchange at the time of its block."""
+    chain = record()
+    file.write_text(dumps(chain), "utf-8")
+    exchange = file.with_name(EXCHANGE.name)
+    exchange.write_text(desk_replay.dumps(record_exchange(chain.anchor.timestamp)), "utf-8")
+    return file, exchange
 
 
 def record() -> Recording:
@@ -82,6 +94,46 @@ def record() -> Recording:
             Market("wallet", CHAIN, "wallet", venue="Wallet"),
         )
         return _read(town, owner, places)
+
+
+class _Still(SystemClock):
+    """A clock whose wall stands at a time of the past."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+
+    def wall(self) -> float:
+        return float(self._seconds)
+
+
+class _Binance(BinanceExchange):
+    """The exchange at a time of the past."""
+
+    seconds = 0
+
+    def now(self) -> int:
+        return self.seconds * 1_000
+
+
+def record_exchange(seconds: int) -> DeskRecording:
+    """Read the account at the exchange with the reader of a scan, over HTTP, at a unix time: a short of what the loan on Comet has for
+    collateral in staked ether, under margin that the loan paid.
+    """
+    exchange = _Binance(
+        wallets={"USDC": "3000"},
+        positions=[Held("ETHUSDC", "-3.6", "3000", leverage=10)],
+        marks={"ETHUSDC": "3000"},
+        index={"USDC": PARITY, "USDT": PARITY, "ETH": ("3000.00000000", "0.05", "0.05"), "BTC": ("90000.00000000", "0.05", "0.05")},
+    )
+    exchange.seconds = seconds
+    keys = {"apiKey": Secret(exchange.credentials["api_key"], "key"), "secret": Secret(exchange.credentials["secret"], "secret")}
+    with serving(exchange) as url:
+        settings = ExchangeSettings(id=ID, name="binance", credentials=keys, url=url)
+        reader = registry.exchange(ID)
+        with Exchange(settings, reader, Deadline(60, _Still(seconds))) as source:
+            recorder = DeskRecorder(source, [secret.reveal() for secret in keys.values()])
+            desks.judge(settings, reader, recorder)
+    return recorder.recording(EXCHANGE.name, ID)
 
 
 @contextmanager
@@ -110,16 +162,17 @@ def _lend(town: Town) -> None:
 
 
 def _borrow(town: Town, owner: str) -> None:
-    """The loan on Aave becomes the margin of the short that hedges its ether, most of the loan on Comet that of the short that hedges its
-    bitcoin. Somebody else is long there, so that funding runs.
+    """The loan on Aave becomes the margin of the short that hedges its ether. Most of the loan on Comet becomes that of the short that
+    hedges its bitcoin, and some of it margin at the exchange. Somebody else is long on the chain, so that funding runs.
     """
     town.aave.supply(owner, "WETH", 10)
     town.aave.borrow(owner, "USDC", 12_000)
     town.comet.supply(owner, "WBTC", "0.4")
     town.comet.supply(owner, "wstETH", 3)
     town.comet.borrow(owner, 16_000)
-    town.assets.token("USDC").mint(owner, 4_000)
+    town.assets.token("USDC").mint(owner, 7_000)
     town.assets.token("USDC").contract.send("transfer", person("demo/perp venues"), 24_000 * 10**6, sender=owner)
+    town.assets.token("USDC").contract.send("transfer", person("demo/exchange"), 3_000 * 10**6, sender=owner)
     town.hyper.core.users[owner] = cross("12000", ETH=entered("-10", "3000", 10))
     town.gmx.open(person("demo/other side"), "BTC", "USDC", long=True, size="38000", margin="30000")
     town.gmx.open(owner, "BTC", "USDC", long=False, size="36000", margin="12000")

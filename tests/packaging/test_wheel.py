@@ -38,6 +38,7 @@ def test_it_holds_the_packages_and_their_data(wheel: Path) -> None:
         "defi_risk/py.typed",
         "defi_risk/schema/snapshot-1.json",
         "defi_risk/demo/chain.json",
+        "defi_risk/demo/exchange.json",
         "defi_risk/demo/book.toml",
         "defi_risk/data/markets.toml",
         "defi_risk_adapters/py.typed",

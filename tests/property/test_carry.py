@@ -46,8 +46,9 @@ def surplus(one: Assessed, days: float) -> float:
             continue
         total += sum(holding.counts.values()) - sum(holding.needs.values())
         if holding.leg.position is not None:
-            total -= holding.value * float(holding.leg.position.funding_8h or 0) * 3 * days
-            total -= abs(holding.value) * float(holding.leg.position.borrow_apr or 0) / 365 * days
+            counted = float(holding.leg.position.pnl_weight)
+            total -= counted * holding.value * float(holding.leg.position.funding_8h or 0) * 3 * days
+            total -= counted * abs(holding.value) * float(holding.leg.position.borrow_apr or 0) / 365 * days
     return total
 
 

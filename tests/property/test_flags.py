@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from defi_risk import flags, health
 from defi_risk.flags import ALL, Flag, Severity
 from defi_risk.health import HealthSettings
-from defi_risk.history import HOUR, PriceHistory
+from defi_risk.history import DAY, HOUR, PriceHistory
 from defi_risk.ids import AccountId
-from defi_risk.model import Account, Leg, Price, Role, Side
+from defi_risk.model import Account, KeyRights, Leg, Price, Role, Side, SourceReport
 from defi_risk.units import Quantity
 from tests import strategies as own
 from tests.accounts import BTC, ETH, SOL, USD
@@ -120,14 +120,22 @@ class Planned:
 
 
 @own.examples(30)
-@given(odd(), odd(), own.settings, st.sampled_from([None, Planned(False, 0.0), Planned(True, 1_234.5)]), st.booleans())
+@given(
+    odd(),
+    odd(),
+    own.settings,
+    st.sampled_from([None, Planned(False, 0.0), Planned(True, 1_234.5)]),
+    st.booleans(),
+    st.sampled_from([None, own.EXPIRES - 30 * DAY, own.EXPIRES - 1, own.EXPIRES]),
+)
 def test_no_book_breaks_a_rule(
-    book: list[Account], previous: list[Account], settings: HealthSettings, plan: Planned | None, measured: bool
+    book: list[Account], previous: list[Account], settings: HealthSettings, plan: Planned | None, measured: bool, time: int | None
 ) -> None:
     settings = replace(settings, volatility={**VOLATILE, BTC: 0.0}, correlation=TIES, links=(("manual:0", "manual:1"),))
     settings = replace(settings, history=WALKED if measured else None)
     drawn = health.draw(book, settings, asked=health.Asked())
-    found = flags.run(book, drawn.figures, (), settings, assessed=drawn.assessed, previous=previous, plan=plan)
+    desk = SourceReport(id="desk", kind="exchange", as_of=time, key=KeyRights(trade=measured))
+    found = flags.run(book, drawn.figures, (desk,), settings, assessed=drawn.assessed, previous=previous, plan=plan)
     for flag in found:
         assert not re.search(r"\b(nan|inf|None)\b", flag.message)
         assert all(isfinite(value) for value in (*flag.evidence.values(), flag.threshold) if isinstance(value, float))

@@ -189,9 +189,11 @@ def test_dearer_margin_and_funding_in_closed_form(account: Account, times: str, 
         position = holding.leg.position
         if position is not None:
             own_needs = sum(holding.needs.values()) + (holding.ladder.now() if holding.ladder else 0.0)
-            fee = _fee(position, one, holding.value)
+            fee = _fee(position, one, holding.value) * float(account.line)
             fees, needs = fees + fee, needs + own_needs - fee
-            paid += abs(holding.value) * float(funding) * 3
+            paid += abs(holding.value) * float(funding) * 3 * (position.expires is None)
+        else:
+            needs += sum(holding.needs.values())
     requirement = needs * float(times) + fees
     gross = sum(map(abs, one.normal.c.values())) + requirement + paid
     health = found.account_health[account.id]

@@ -166,6 +166,18 @@ def test_exchanges_keep_their_keys_as_secrets(whole: Book) -> None:
     assert exchange.options == {"defaultType": "swap"}
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9000", "https://localhost", "http://[::1]:8080"])
+def test_keys_for_a_simulator_on_this_machine_may_stand_in_the_book(url: str) -> None:
+    [exchange] = parse(f'[[exchanges]]\nid = "binance"\nname = "b"\nurl = "{url}"\napi_key = "dummy"\n', "desk.toml").exchanges
+    assert exchange.credentials["apiKey"].reveal() == "dummy"
+
+
+def test_exchanges_that_know_accounts_by_address_and_rules_that_are_the_owners() -> None:
+    text = '[[exchanges]]\nid = "dydx"\nname = "d"\nwallet = "dydx1abc"\nrules = { maintenance = "0.03" }\n'
+    [exchange] = parse(text, "desk.toml").exchanges
+    assert (exchange.wallet, exchange.rules, exchange.credentials) == ("dydx1abc", {"maintenance": Decimal("0.03")}, {})
+
+
 def test_manual_loans_are_exact(whole: Book) -> None:
     loan = whole.manual[0]
     assert (loan.name, loan.side, loan.strict) == ("otc-loan", Side.LENDING, False)

@@ -84,6 +84,10 @@ FAULTS = [
     ("[[exchanges]]\nid = 'b'\nname = 'b'\napikey = 'x'\n", 4, "did you mean 'api_key'?"),
     ("[[exchanges]]\nid = 'b'\nname = 'b'\napi_key = 5\n", 4, "exchanges[0].api_key: must be text, is a number"),
     ("[[exchanges]]\nid = 'b'\nname = 'b'\nsecret = '${UNSET_VARIABLE}'\n", 4, "environment variable UNSET_VARIABLE is not set"),
+    ("[[exchanges]]\nid = 'b'\nname = 'b'\napi_key = 'x'\n", 4, "exchanges[0].api_key: must be a reference, not the key itself"),
+    ("[[exchanges]]\nid = 'b'\nname = 'b'\nurl = 'https://127.0.0.1.evil.example'\nsecret = 'x'\n", 5, "must be a reference"),
+    ("[[exchanges]]\nid = 'b'\nname = 'b'\nurl = 'http://[::1'\nsecret = 'x'\n", 5, "must be a reference"),
+    ("[[exchanges]]\nid = 'b'\nname = 'b'\nrules = { fee = -1 }\n", 4, "-1 is out of range"),
     ("[[exchanges]]\nid = 'b'\nname = 'b'\nurl = 'localhost'\n", 4, "exchanges[0].url: is not a URL"),
     ("[[exchanges]]\nid = 'b'\nname = 'b'\noptions = 'x'\n", 4, "exchanges[0].options: must be a table"),
     ("[[exchanges]]\nid='b'\nname='b'\n[[exchanges]]\nid='c'\nname='b'\n", 6, "exchanges[1].name: 'b' is already taken"),
@@ -186,6 +190,8 @@ def test_a_fault_never_shows_what_may_be_a_key() -> None:
         "[chains.ethereum]\nrpc = ['wss://node.example/CANARY']",
         "[chains.ethereum]\nrpc = [['CANARY']]",
         "[[exchanges]]\nid='b'\nname='b'\napi_key = ['CANARY']",
+        "[[exchanges]]\nid='b'\nname='b'\nprivate_key = 'CANARY'",
+        "[[exchanges]]\nid='b'\nname='b'\nuid = 'CANARY'\nurl = 'https://api.exchange.example'",
         "[alerts]\nurls = {CANARY = 1}",
     ):
         with pytest.raises(BookError) as fault:

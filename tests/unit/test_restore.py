@@ -47,7 +47,8 @@ def test_the_demo_comes_back() -> None:
         assert normal.requirement() == pytest.approx(account.requirement_usd, rel=1e-12)
         assert normal.weighted() - normal.requirement() == pytest.approx(account.surplus_usd, rel=1e-9)
         assert restored.exact is None
-        assert {name: model.as_text(value) for name, value in restored.native.items()} == account.native
+        native: dict[str, model.Native] = {**restored.native, **restored.stated}
+        assert {name: model.as_text(value) for name, value in native.items()} == account.native
     assert quotes(snap.accounts) == {"USD": 1.0}  # GMX counts in dollars; everything else is quoted in a coin of the margin
 
 

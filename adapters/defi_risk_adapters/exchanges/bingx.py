@@ -19,8 +19,8 @@ from defi_risk.ids import USD
 from defi_risk.model import Account, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
-from defi_risk_adapters.exchanges.classic import account, with_rate
-from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, same_digits, steady
+from defi_risk_adapters.exchanges.classic import account, accounted, index_price, with_rate
+from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, distinct, equity_of, needed_by, optional, shown_price, total
 
 ONE: Final = Decimal(1)
@@ -34,6 +34,8 @@ MODE_NOW: Final = "asset_mode_now"
 RATIO: Final = Decimal("0.01")
 RATIO_SCALE: Final = Decimal("0.02")
 """The exchange writes risks with 4 decimals, rounded: small ones are compared to within two of the last."""
+PROFIT_SCALE: Final = Decimal("0.2")
+"""Of a position's value: smaller profits are compared to within 0.2 % of the value, as marks of some coins have three digits."""
 TOLD: Final = "the maintenance rate of {} is the one that the exchange's figure of its risk implies: it tells no brackets of it"
 CODES: Final = {"SNOW": "Snowman", "OMNI": "OmniCat", "NAP": "$NAP", "TRUMP": "TRUMPMAGA", "TRUMPSOL": "TRUMP"}
 """Coins that go by another's code here, as ccxt unifies them."""
@@ -73,8 +75,8 @@ class BingX:
     }
 
     def read(self, at: Desk) -> Requests[list[Account | SourceReport]]:
-        """Read the wallets that hold anything, with their positions, at one moment; those alone that ccxt's `defaultSubType` names in the
-        book's options.
+        """Read both kinds of wallets with their positions, at one moment; those alone that ccxt's `defaultSubType` names in the book's
+        options. Where nothing is in any, the mode is asked anew, as it may have changed since it was read.
         """
         chosen = str(at.options.get("defaultSubType") or "")
         if chosen not in FAMILIES:
@@ -84,22 +86,25 @@ class BingX:
             [mode] = yield [ExchangeCall(MODE)]
             _single(mode)
         told = yield [ExchangeCall(f"{family} balance") for family in asked]
-        first = {family: answer for family, answer in zip(asked, told, strict=True) if any(map(_used, _wallets(answer)))}
-        if USDM in asked and USDM not in first:  # nothing is there: is it the mode, changed since it was read?
-            [now] = yield [ExchangeCall(MODE_NOW)]
-            _single(now)
+        if not any(_used(row) for answer in told for row in _wallets(answer)):
+            if USDM in asked:
+                [now] = yield [ExchangeCall(MODE_NOW)]
+                _single(now)
+            asked = asked[:1]
+        listed = yield [ExchangeCall(f"{family} positions") for family in asked]
         found: list[Account | SourceReport] = []
-        for family, answer in first.items():
-            found += yield from self._family(at, family, answer)
+        for family, balance, held in zip(asked, told, listed, strict=False):
+            found += yield from self._family(at, family, balance, held)
         return found
 
-    def _family(self, at: Desk, family: str, first: Any) -> Requests[list[Account]]:
-        """The accounts of one family of wallets, whose balance was read once already."""
-        asked = [ExchangeCall(f"{family} positions")]
-        [held] = yield asked
-        [after] = yield [ExchangeCall(f"{family} balance")]
-        if _held([first]) != _held([after]):
-            [after], [held] = yield from steady([ExchangeCall(f"{family} balance")], lambda _: asked, _held)
+    def _family(self, at: Desk, family: str, balance: Any, held: Any) -> Requests[list[Account]]:
+        """The accounts of one kind of wallets, out of a balance and positions; both are read again unless they are of one moment."""
+        if not _agree(family, balance, held):
+            [after] = yield [ExchangeCall(f"{family} balance")]
+            if _held([balance]) != _held([after]):
+                asked = [ExchangeCall(f"{family} positions")]
+                [after], [held] = yield from steady([ExchangeCall(f"{family} balance")], lambda _: asked, _held)
+            balance = after
         rows = _positions(held)
         lines: dict[str, list[Line]] = {}
         if rows:
@@ -117,8 +122,8 @@ class BingX:
                 symbol = row["symbol"].text()
                 line = _line(at, row, contracts[symbol], prices.get(symbol), tiers.get(symbol))
                 lines.setdefault(_settles(row, family), []).append(line)
-        wallets = {row["asset"].text(): row for row in _wallets(after)}
-        if len(wallets) < len(_wallets(after)):
+        wallets = {row["asset"].text(): row for row in _wallets(balance)}
+        if len(wallets) < len(_wallets(balance)):
             raise BadAnswer("an asset of the account is listed twice")
         missing = [coin for coin in lines if coin not in wallets]
         if missing:
@@ -183,6 +188,27 @@ def _held(answers: Sequence[Any]) -> object:
     return [(row["asset"].text(), row["balance"].decimal(), row["freezedMargin"].decimal()) for row in _wallets(answers[0])]
 
 
+def _agree(family: str, balance: Any, held: Any) -> bool:
+    """Whether the margin in use of each wallet is that of the positions listed, as far as their digits go. It is taken at entry prices, so
+    that trading moves it and prices do not: a balance and positions that agree in it are of one moment.
+    """
+    used = {row["asset"].text(): row["usedMargin"] for row in _wallets(balance)}
+    margins: dict[str, list[Answer]] = {coin: [] for coin in used}
+    for row in _positions(held):
+        told, coin = row.get("initialMargin"), _settles(row, family)
+        if told is None or coin not in margins or not told.decimal():
+            return False
+        margins[coin].append(told)
+    return all(_same(used[coin], parts) for coin, parts in margins.items())
+
+
+def _same(whole: Answer, parts: Sequence[Answer]) -> bool:
+    """Whether parts add up, each rounded to the digits of the most precise of them."""
+    numbers = [whole.decimal(), *(part.decimal() for part in parts)]
+    digit = ONE.scaleb(min(int(number.as_tuple().exponent) for number in numbers))
+    return abs(EXACT.subtract(numbers[0], total(numbers[1:]))) <= EXACT.multiply(digit, Decimal(len(parts)))
+
+
 def _positions(answer: Any) -> list[Answer]:
     """Open positions, each once."""
     rows = [row for row in Answer(answer, "positions")["data"].listing() if row["positionAmt"].decimal(-MOST, MOST)]
@@ -204,7 +230,8 @@ def _settles(row: Answer, family: str) -> str:
 def _tiers(symbol: str, answer: Any) -> tuple[Tier, ...]:
     """The exchange's brackets of one contract, with its own deductions."""
     rows = Answer(answer, f"tiers of {symbol}")["data"].listing(most=500)
-    found = [Tier(row["minPositionVal"].decimal(0), row["maintMarginRatio"].decimal(0, 1), row["maintAmount"].decimal(0)) for row in rows]
+    rates = [row["maintMarginRatio"].decimal(MOST**-1, 1) for row in rows]
+    found = [Tier(row["minPositionVal"].decimal(0), rate, row["maintAmount"].decimal(0)) for row, rate in zip(rows, rates, strict=True)]
     found.sort(key=lambda tier: tier.floor)
     if not found or found[0].floor or any(row["symbol"].text() != symbol for row in rows):
         raise BadAnswer(f"the maintenance brackets of {symbol} do not begin at zero, or are of another contract")
@@ -238,7 +265,7 @@ def _line(at: Desk, row: Answer, contract: Answer, price: Answer | None, tiers: 
         close_fee=contract["takerFeeRate"].decimal(0, 1) if linear else ZERO,
         unrealized_pnl=earned,
         funding_8h=None if rate is None or hours is None else per_8h(rate, hours),
-        index=None if price is None else optional(price, "indexPrice"),
+        index=None if price is None else index_price(price),
     )
     apart = None
     if row["isolated"].flag():
@@ -257,9 +284,12 @@ def _line(at: Desk, row: Answer, contract: Answer, price: Answer | None, tiers: 
 
 
 def _size(row: Answer) -> tuple[Decimal, str]:
-    """Size with its sign, and the side: amounts of longs and shorts are told without one, or with the right one."""
+    """Size with its sign, and the side: amounts of longs and shorts are told without one, or with the right one. The documents know no
+    other side: of "BOTH" the sign of the amount counts, unless the profit belies it.
+    """
     amount, side = row["positionAmt"].decimal(-MOST, MOST), row["positionSide"].text()
-    if side == "BOTH":
+    gained = EXACT.subtract(row["markPrice"].decimal(), row["avgPrice"].decimal())
+    if side == "BOTH" and EXACT.multiply(EXACT.multiply(amount, gained), row["unrealizedProfit"].decimal()) >= 0:
         return amount, "long" if amount > 0 else "short"
     if side not in ("LONG", "SHORT") or (side == "LONG" and amount < 0):
         raise Unsupported(f"the side of the position in {row['symbol'].text()} is not known: {amount:f} {side!r}")
@@ -270,6 +300,8 @@ def _accounts(
     at: Desk, venue: str, family: str, coin: str, row: Answer, lines: Sequence[Line], risks: Mapping[str, Answer]
 ) -> list[Account]:
     """The cross account of an asset, and one of each isolated position."""
+    held = row["usedMargin"].decimal() > row["freezedMargin"].decimal()  # more than orders hold, whichever of the two tells of those
+    accounted(coin, lines, row["unrealizedProfit"], *([row["usedMargin"]] if held else []))
     alone = [line for line in lines if line.margin is not None]
     cross = distinct(_short(line) for line in lines if line.margin is None)
     frozen = row["freezedMargin"].decimal(0, MOST)
@@ -282,13 +314,13 @@ def _accounts(
         named = _short(line) if len(shared) == 1 else replace(line, side=line.side.replace(":", "-"))
         risk = risks[line.side.partition(":")[2]]
         lone, says = _known([named], line.margin or ZERO, [risk])
-        told = [_risk(lone, line.margin or ZERO, [risk])]
+        told = [_risk(lone, line.margin or ZERO, [risk]), *_profits(lone, [risk])]
         parts = [family, named.symbol, named.side, "isolated"]
         found.append(account(at, venue, parts, code, line.margin or ZERO, lone, told=told, price=price, mode="isolated", assumptions=says))
     if cross or balance or frozen:
         rows = [risks[line.side.partition(":")[2]] for line in lines if line.margin is None]
         known, says = _known(cross, balance, rows)
-        told = [_sums(row, whole, lines), *([_risk(known, balance, rows)] if known else [])]
+        told = [_sums(row, whole, lines), *([_risk(known, balance, rows)] if known else []), *_profits(known, rows)]
         found.append(account(at, venue, [family, coin], code, balance, known, told=told, frozen=frozen, price=price, assumptions=says))
     return found
 
@@ -323,6 +355,17 @@ def _risk(lines: Sequence[Line], balance: Decimal, rows: Sequence[Answer]) -> Fi
             theirs[name] = str(told.value)
             ours[name] = same_digits(EXACT.divide(needed, equity), theirs[name])
     return Figures(ours=ours, theirs=theirs, tolerance=RATIO, scale=RATIO_SCALE)
+
+
+def _profits(lines: Sequence[Line], rows: Sequence[Answer]) -> list[Figures]:
+    """Profit of each position by size, entry and mark, which the exchange tells beside them: it shows what size and side they are of."""
+    found: list[Figures] = []
+    for line, row in zip(lines, rows, strict=True):
+        name, told = f"unrealizedProfit:{line.name}", str(row["unrealizedProfit"].value)
+        ours = profit(replace(line.position, unrealized_pnl=None))
+        scale = EXACT.multiply(notional(line.position), PROFIT_SCALE)
+        found.append(Figures(ours={name: same_digits(ours, told)}, theirs={name: told}, tolerance=RATIO, scale=scale))
+    return found
 
 
 def _sums(row: Answer, balance: Decimal, lines: Sequence[Line]) -> Figures:

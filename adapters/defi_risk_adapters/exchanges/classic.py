@@ -11,12 +11,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
-from defi_risk.errors import Unsupported
+from defi_risk.answers import Answer
+from defi_risk.errors import BadAnswer, Unsupported
 from defi_risk.model import Account, Basis, Contract, LiquidationRule, Position, SelfCheck, Side, Tier
 from defi_risk.spi import Desk
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.common import ZERO, at_par, derivative, margin, notional
-from defi_risk_adapters.exchanges.generic import DOLLARS, Figures, Line, equity_of, prices, total
+from defi_risk_adapters.exchanges.generic import DOLLARS, MOST, Figures, Line, equity_of, prices, total
 
 ONE: Final = Decimal(1)
 GROWS: Final = "{} draws margin from the wallet by itself: its margin is taken as it is now"
@@ -66,6 +67,19 @@ def account(
         rule=LiquidationRule(kind="close", remainder="lost" if mode == "isolated" else "refunded"),
         assumptions=tuple(dict.fromkeys(assumptions)),
     )
+
+
+def index_price(answer: Answer) -> Decimal | None:
+    """The index price that comes with a mark; None where none is told, or zero."""
+    told = answer.get("indexPrice")
+    return None if told is None or told.value == "" else told.decimal(0, MOST) or None
+
+
+def accounted(coin: str, lines: Sequence[Line], *traces: Answer) -> None:
+    """Raise `BadAnswer` where a wallet's figures trace positions, by their margin or profit, and none that settles in it is listed."""
+    found = [trace for trace in traces if trace.decimal(-MOST, MOST)]
+    if found and not lines:
+        raise BadAnswer(f"{found[0].path} of {coin} is {found[0].value}, and the exchange lists no position that settles in it")
 
 
 def checked(figures: Sequence[Figures]) -> SelfCheck | None:

@@ -157,19 +157,20 @@ def cross(
     strict: bool = False,
     remainder: bool = True,
     priced: bool = True,
+    shows: bool = True,
     assumptions: Sequence[str] = (),
 ) -> Account:
     """A margin account with one settling coin: its `balance` without profit, and every position that it answers for.
 
     `parts` name it after the owner's name of the key, `figures` are checked beside its liquidation prices, and `remainder` tells whether
     what a liquidation leaves stays the owner's. A dollar coin without a `price` stands at par until another source prices it. Where it is
-    not `priced`, its rule does not give liquidation prices and none are compared.
+    not `priced`, its rule does not give liquidation prices and none are compared; nor where the exchange never `shows` any.
     """
     leg = margin(at, coin, balance, price)
     if leg.price is None and coin in DOLLARS:
         leg = at_par(leg)
     found = prices(lines, balance) if priced else Figures(ours={}, theirs={})
-    ours, theirs = {**figures.ours, **found.ours}, {**figures.theirs, **found.theirs}
+    ours, theirs = {**figures.ours, **found.ours}, {**figures.theirs, **(found.theirs if shows else {})}
     return Account(
         id=at.account_id(*parts),
         owner=at.name,

@@ -18,7 +18,7 @@ from defi_risk.ids import USD
 from defi_risk.model import Account, Basis, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
-from defi_risk_adapters.exchanges.classic import GROWS, account
+from defi_risk_adapters.exchanges.classic import GROWS, account, accounted, index_price
 from defi_risk_adapters.exchanges.common import ZERO, per_8h, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, distinct, equity_of, optional, shown_price, total
 
@@ -28,6 +28,8 @@ LISTS: Final = 21_600
 FRESH: Final = 60_000
 """Milliseconds that a ticker may be old, or early."""
 CENTS: Final = Decimal("0.0001")
+LEAST: Final = Decimal("0.000001")
+"""No maintenance rate is lower."""
 SOME: Final = Decimal("0.01")
 """Tolerance of equity and profit, as shares of equity: our marks are those of another answer, read in between."""
 FINE: Final = Decimal("0.001")
@@ -166,12 +168,14 @@ def _tiers(contract: Answer, side: str) -> list[tuple[Decimal, Decimal]]:
     mode = contract["riskLimitMode"].text()
     if mode == "CUSTOM":
         levels = contract["riskLimitCustom"].listing(most=200)
-        return sorted((level["maxVol"].decimal(0, MOST), level["mmr"].decimal(0, 1)) for level in levels)
+        if sorted(level["level"].integer() for level in levels) != list(range(1, len(levels) + 1)):
+            raise BadAnswer(f"risk tiers of {contract['symbol'].text()} are missing: levels of riskLimitCustom do not follow one another")
+        return sorted((level["maxVol"].decimal(0, MOST), level["mmr"].decimal(LEAST, 1)) for level in levels)
     if mode != "INCREASE":
         raise Unsupported(f"the risk limits of {contract['symbol'].text()} are of a kind that is not known: {mode!r}")
     apart = side.title() if contract["riskLongShortSwitch"].integer() else ""
     base, step = (contract[f"{name}{apart}"].decimal(0, MOST) for name in ("riskBaseVol", "riskIncrVol"))
-    rate, more = contract["maintenanceMarginRate"].decimal(0, 1), contract["riskIncrMmr"].decimal(0, 1)
+    rate, more = contract["maintenanceMarginRate"].decimal(LEAST, 1), contract["riskIncrMmr"].decimal(0, 1)
     count = contract["riskLevelLimit"].integer(1, 200)
     return [
         (EXACT.add(base, EXACT.multiply(Decimal(level), step)), EXACT.add(rate, EXACT.multiply(Decimal(level), more)))
@@ -185,6 +189,8 @@ def _line(at: Desk, row: Answer, contract: Answer, ticker: Answer, hours: Decima
     if not base or settle not in (base, quote) or ((told := contract.get("futureType")) is not None and told.integer() != 1):
         raise Unsupported(f"{symbol} is a contract of a kind that is not modelled")
     linear = settle == quote
+    if not linear and quote != "USD":
+        raise Unsupported(f"{symbol} settles in {settle} and is quoted in {quote}: that is not modelled")
     if abs(ticker["timestamp"].integer() - at.milliseconds) > FRESH:
         raise BadAnswer(f"the fair price of {symbol} is older than {FRESH // 1_000} s")
     mark = ticker["fairPrice"].decimal(0, MOST)
@@ -194,7 +200,6 @@ def _line(at: Desk, row: Answer, contract: Answer, ticker: Answer, hours: Decima
         raise BadAnswer(f"entry or fair price of {symbol} is zero")
     side = "long" if row["positionType"].integer() == 1 else "short"
     gross = EXACT.multiply(row["holdVol"].decimal(), contract["contractSize"].decimal(0, MOST))
-    worth = EXACT.multiply(gross, entry) if linear else EXACT.divide(gross, entry)
     funding = optional(ticker, "fundingRate")
     quoted = at.factor_of(_code(quote))
     position = Position(
@@ -204,24 +209,27 @@ def _line(at: Desk, row: Answer, contract: Answer, ticker: Answer, hours: Decima
         quote=quoted.factor if linear else USD,
         quote_peg=quoted.peg if linear else None,
         contract=Contract.LINEAR if linear else Contract.INVERSE,
-        tiers=(Tier(ZERO, _rate(contract, side, volume, worth, EXACT.divide(EXACT.multiply(worth, mark), entry)), ZERO),),
+        tiers=(Tier(ZERO, _rate(contract, side, volume, max(entry, mark) if linear else None), ZERO),),
         basis=Basis.ENTRY,
         initial_rate=EXACT.divide(ONE, row["leverage"].decimal(1, 1_000)),
         close_fee=contract["liquidationFeeRate"].decimal(0, 1),
         funding_8h=None if funding is None or hours is None else per_8h(funding, hours),
-        index=optional(ticker, "indexPrice"),
+        index=index_price(ticker),
     )
     apart = row["im"].decimal(0, MOST) if row["openType"].integer() == 1 else None
     shown = shown_price(row, "liquidatePrice") if apart is not None else ""  # of cross positions it is none
     return Line(symbol=symbol, coin=_code(base), position=position, side=side, margin=apart, shown=shown)
 
 
-def _rate(contract: Answer, side: str, volume: Decimal, worth: Decimal, present: Decimal) -> Decimal:
-    """Maintenance rate of the risk tier in force."""
+def _rate(contract: Answer, side: str, volume: Decimal, price: Decimal | None) -> Decimal:
+    """Maintenance rate of the risk tier in force, for so many contracts; `price` is that of a linear one, the greater of entry and mark."""
     kind = contract["riskLimitType"].text()
-    if kind not in ("BY_VOLUME", "BY_VALUE"):
+    if kind == "BY_VOLUME":
+        judged = volume
+    elif kind == "BY_VALUE" and price is not None:
+        judged = EXACT.multiply(EXACT.multiply(volume, contract["contractSize"].decimal(0, MOST)), price)
+    else:
         raise Unsupported(f"the risk limits of {contract['symbol'].text()} go by something that is not known: {kind!r}")
-    judged = volume if kind == "BY_VOLUME" else max(worth, present)
     for most, rate in _tiers(contract, side):
         if judged <= most:
             return rate
@@ -230,7 +238,8 @@ def _rate(contract: Answer, side: str, volume: Decimal, worth: Decimal, present:
 
 def _accounts(at: Desk, venue: str, coin: str, row: Answer, lines: Sequence[Line], grows: Collection[str]) -> list[Account]:
     """The cross account of an asset, and one of each isolated position."""
-    bonus = optional(row, "bonus") or ZERO
+    accounted(coin, lines, row["positionMargin"], row["unrealized"])
+    bonus = ZERO if (trial := row.get("bonus")) is None or trial.value == "" else trial.decimal(0, MOST)
     frozen = row["frozenBalance"].decimal(0, MOST)
     equity, unrealized = row["equity"].decimal(-MOST, MOST), row["unrealized"].decimal(-MOST, MOST)
     wallet = EXACT.subtract(equity, EXACT.add(unrealized, bonus))

@@ -17,8 +17,8 @@ from defi_risk.errors import BadAnswer, Unsupported
 from defi_risk.model import Account, KeyRights, Position, SourceReport
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
-from defi_risk_adapters.exchanges.classic import GROWS, account, implied_rates, with_rate
-from defi_risk_adapters.exchanges.common import ZERO, per_8h, profit, same_digits, steady
+from defi_risk_adapters.exchanges.classic import GROWS, account, accounted, implied_rates, index_price, with_rate
+from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, distinct, optional, shown_price, side_of, total
 
 ONE: Final = Decimal(1)
@@ -29,9 +29,10 @@ FRESH: Final = 60_000
 CENTS: Final = Decimal("0.0001")
 MINUTES: Final = Decimal(60)
 SOME: Final = Decimal("0.01")
-"""Tolerance of profit, as a share of equity: our marks are those of another answer, read in between."""
+"""Tolerance of profit, as a share of equity, or of the value of an isolated position: our marks are those of another answer."""
 IMPLIED: Final = "the maintenance rate of {} is the one that the exchange's liquidation price implies: it tells no brackets"
 BUNDLED: Final = "the maintenance brackets of {} are those published on {}: the exchange tells none"
+FROZEN: Final = "what open orders have frozen ({} {}) is taken to stand behind positions, as the exchange does not say"
 WHOLE: Final = "the balance is taken to hold the margin and profit of isolated positions too, as the exchange does not say"
 
 
@@ -64,15 +65,18 @@ class Weex:
         contracts = {row["symbol"].text(): row for row in Answer(listed, "contracts")["symbols"].listing()} if rows else {}
         marks = {row["symbol"].text(): row for row in Answer(priced, "marks").listing()} if rows else {}
         found: dict[str, list[Line]] = {}
+        earned: dict[tuple[str, bool], Answer] = {}
         for row in rows:
             symbol, coin = row["symbol"].text(), row["asset"].text()
             if symbol not in contracts or symbol not in marks:
                 raise BadAnswer(f"the exchange lists no contract {symbol}, or no mark of it, and the account holds it")
             if coin not in wallets:
                 raise BadAnswer(f"a position settles in {coin}, and the account lists no such asset")
-            found.setdefault(coin, []).append(_line(at, row, contracts[symbol], marks[symbol]))
+            line = _line(at, row, contracts[symbol], marks[symbol])
+            earned[line.name, line.margin is None] = row["unrealizePnl"]
+            found.setdefault(coin, []).append(line)
         grows = {row["symbol"].text() for row in rows if (told := row.get("isAutoAppendIsolatedMargin")) is not None and told.flag()}
-        return [one for coin, row in wallets.items() for one in _accounts(at, self.venue, coin, row, found.get(coin, []), grows)]
+        return [one for coin, row in wallets.items() for one in _accounts(at, self.venue, coin, row, found.get(coin, []), earned, grows)]
 
     def rights(self, at: Desk) -> Requests[KeyRights | None]:
         """Not told: what the exchange says may be done is said of the account, not of the key."""
@@ -126,7 +130,7 @@ def _line(at: Desk, row: Answer, contract: Answer, mark: Answer) -> Line:
         tiers=(),
         initial_rate=EXACT.divide(ONE, row["leverage"].decimal(1, 1_000)),
         funding_8h=None if rate is None or cycle is None else per_8h(rate, EXACT.divide(cycle, MINUTES)),
-        index=optional(mark, "indexPrice"),
+        index=index_price(mark),
     )
     alone = margins == "ISOLATED"
     margin = row["isolatedMargin"].decimal(0, MOST) if alone else None
@@ -143,9 +147,19 @@ def _line(at: Desk, row: Answer, contract: Answer, mark: Answer) -> Line:
     )
 
 
-def _accounts(at: Desk, venue: str, coin: str, row: Answer, lines: Sequence[Line], grows: Collection[str]) -> list[Account]:
-    """The cross account of an asset, and one of each isolated position."""
+def _accounts(
+    at: Desk,
+    venue: str,
+    coin: str,
+    row: Answer,
+    lines: Sequence[Line],
+    earned: Mapping[tuple[str, bool], Answer],
+    grows: Collection[str],
+) -> list[Account]:
+    """The cross account of an asset, and one of each isolated position. `earned`: profit told, by line and whether it is cross."""
+    accounted(coin, lines, row["unrealizePnl"])
     equity, told = row["balance"].decimal(-MOST, MOST), row["unrealizePnl"].decimal(-MOST, MOST)
+    frozen = row["frozen"].decimal(0, MOST)
     cross = distinct(line for line in lines if line.margin is None)
     alone = distinct(line for line in lines if line.margin is not None)
     balance = EXACT.subtract(equity, total([told, *(line.margin or ZERO for line in alone)]))
@@ -154,19 +168,21 @@ def _accounts(at: Desk, venue: str, coin: str, row: Answer, lines: Sequence[Line
         lone, says = _known(at, [line], line.margin or ZERO)
         says += [GROWS.format(line.symbol)] if line.symbol in grows else []
         parts = [FAMILY, line.symbol, line.side, "isolated"]
-        found.append(account(at, venue, parts, coin, line.margin or ZERO, lone, mode="isolated", assumptions=says))
+        figures = _profit([line], earned[line.name, False], f"unrealizePnl:{line.name}", notional(line.position))
+        found.append(account(at, venue, parts, coin, line.margin or ZERO, lone, told=[figures], mode="isolated", assumptions=says))
     if cross or balance:
         known, says = _known(at, cross, balance)
-        earned = same_digits(total(profit(line.position) for line in lines), str(row["unrealizePnl"].value))
-        figures = Figures(
-            ours={"unrealizePnl": earned},
-            theirs={"unrealizePnl": str(row["unrealizePnl"].value)},
-            tolerance=SOME,
-            scale=max(abs(equity), CENTS),
-        )
-        says = [*says, *([WHOLE] if alone else [])]
+        figures = _profit(lines, row["unrealizePnl"], "unrealizePnl", max(abs(equity), CENTS))
+        says = [*says, *([WHOLE] if alone else []), *([FROZEN.format(f"{frozen:f}", coin)] if frozen else [])]
         found.append(account(at, venue, [FAMILY, coin], coin, balance, known, told=[figures], assumptions=says))
     return found
+
+
+def _profit(lines: Sequence[Line], told: Answer, name: str, scale: Decimal) -> Figures:
+    """Profit of some positions at our marks, and as the exchange told it."""
+    told.decimal(-MOST, MOST)
+    ours = same_digits(total(profit(line.position) for line in lines), str(told.value))
+    return Figures(ours={name: ours}, theirs={name: str(told.value)}, tolerance=SOME, scale=scale)
 
 
 def _known(at: Desk, lines: Sequence[Line], balance: Decimal) -> tuple[list[Line], list[str]]:

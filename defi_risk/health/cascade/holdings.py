@@ -44,9 +44,16 @@ def revalued(holding: Holding[float], value: float) -> Holding[float]:
     key = holding.key
     if holding.leg.role is Role.DEBT:
         owed = {key: -value}
-        counts, needs = (owed, {}) if holding.counts else ({}, {key: value})
-        return holding._replace(value=value, worth=owed, counts=counts, needs=needs)
-    return holding._replace(value=value, worth={key: value}, counts={key: value * holding.weight if value >= 0 else value})
+        if not holding.counts:
+            return holding._replace(value=value, worth=owed, needs={key: value})
+        share = value / holding.value if holding.value else 0.0
+        return holding._replace(value=value, worth=owed, counts=owed, needs={key: usd * share for key, usd in holding.needs.items()})
+    return holding._replace(value=value, worth={key: value}, counts={key: value * (holding.weight if value >= 0 else surcharge(holding))})
+
+
+def surcharge(holding: Holding[float]) -> float:
+    """What a negative balance is owed at, times its price: 1, or more where its weight says so."""
+    return max(1.0, float(holding.leg.weight)) if holding.leg.enabled else 1.0
 
 
 def tokens(role: Role, key: Key, value: float, price: float, *, enabled: bool) -> Holding[float]:
@@ -85,7 +92,7 @@ def assembled(account: Account, before: Normal[float], holdings: Iterable[Holdin
         elif leg.role is Role.DEBT:
             equity -= value
             debt += value
-            initial += value if lending else 0.0
+            initial += value if lending else sum(holding.needs.values())
         else:
             equity += value
             collateral += value if leg.enabled else 0.0

@@ -14,6 +14,7 @@ from statistics import median_low
 from typing import Final, Literal
 
 from defi_risk.health.account import Assessed
+from defi_risk.health.cascade.holdings import surcharge
 from defi_risk.health.normal import Form, Holding, Key, Ladder, closing_cost
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.whatif import initial_requirement
@@ -188,7 +189,8 @@ def _of_leg(stand: Stand, index: int, leg: int, token: int, ratio: float) -> Ite
 
     if holding.leg.role is Role.DEBT:
         lends = stand.one.account.side is Side.LENDING
-        yield movement("repay", value, 1.0, 1.0, whole=True, required=-1.0 if lends else 0.0)
+        backed = 0.0 if lends or not value else sum(holding.needs.values()) / holding.value  # what a debt needs beside its repayment
+        yield movement("repay", value, 1.0 + backed, 1.0 + backed, whole=True, required=-1.0 if lends else -backed)
         limit = inf if holding.leg.available is None else float(holding.leg.available) * holding.price / ratio
         if lends and stand.open and value > 0 and limit > 0:
             yield movement("borrow", limit, 1.0, 1.0, required=1.0)
@@ -199,7 +201,7 @@ def _of_leg(stand: Stand, index: int, leg: int, token: int, ratio: float) -> Ite
             yield movement("withdraw", min(value, limit), holding.weight, holding.initial_weight, whole=limit >= value)
     if not stand.idle and holding.weight:
         if value < 0:  # what is owed counts in full until it is paid back
-            yield movement("deposit", -value, 1.0, 1.0)
+            yield movement("deposit", -value, surcharge(holding), surcharge(holding))
         yield movement("deposit", inf, holding.weight, holding.initial_weight)
 
 
@@ -213,7 +215,9 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
     settled = None if into is None else stand.one.normal.holdings[into]
     cost = 0.0 if holding.leg.position is None else closing_cost(stand.one.normal, holding, holding.leg.position)
     cash = (sum(holding.worth.values()) - cost) * _settling(stand, holding, settled)
-    weight, initial = (1.0, 1.0) if settled is None or cash < 0 else (settled.weight, settled.initial_weight)
+    weight, initial = (1.0, 1.0) if settled is None else (settled.weight, settled.initial_weight)
+    if settled is not None and cash < 0 and _overdrawn(stand, settled):
+        weight = initial = surcharge(settled)
     net = {key: -amount / size for key, amount in holding.counts.items()}  # the way out is off C already: it is not lost twice
     for key, amount in holding.needs.items():
         net[key] = net.get(key, 0.0) + amount / size
@@ -233,6 +237,16 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
         into=into,
         rungs=holding.ladder,
     )
+
+
+def _overdrawn(stand: Stand, settled: Holding[float]) -> bool:
+    """Whether closing all that loses may leave less than nothing of the coin that it settles in: that is owed in full."""
+    lost = sum(
+        min(0.0, sum(holding.worth.values()) - closing_cost(stand.one.normal, holding, holding.leg.position))
+        for holding in stand.one.normal.holdings
+        if holding.leg.position is not None and holding.coin == settled.key
+    )
+    return settled.value + lost < 0
 
 
 def _settling(stand: Stand, holding: Holding[float], settled: Holding[float] | None) -> float:

@@ -28,12 +28,15 @@ _NAME: Final = 60
 
 
 def latency(source: Account | None, to: Account, settings: HealthSettings) -> float:
-    """Seconds until money of one account has arrived in another: what the settings say of the venue that it leaves, else by what the
-    two are: the same account or chain 60, another chain 1,200, an exchange 1,800, an account that is kept by hand 3,600.
+    """Seconds until money of one account has arrived in another: what the settings say of the exchange account (by its name in the book) or
+    of the venue that it leaves, else by what the two are: the same account or chain 60, another chain 1,200, an exchange 1,800, an account
+    that is kept by hand 3,600.
     """
-    given = settings.latencies.get(OUTSIDE if source is None else source.venue)
-    if given is not None:
-        return given
+    named = (OUTSIDE,) if source is None else (source.source, source.venue)
+    for name in named:
+        for place, seconds in settings.latencies.items():
+            if place.casefold() == name.casefold():
+                return seconds
     ends = [to] if source is None else [source, to]
     if source is not None and source.id == to.id:
         return SAME_CHAIN

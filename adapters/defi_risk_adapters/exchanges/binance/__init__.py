@@ -50,6 +50,10 @@ class Binance:
             found.append(SourceReport(id=at.name, kind="exchange", notes=(_ONE_WALLET,)))
         return found
 
+    def selects(self, at: Desk) -> str:
+        """The wallet that the book names by id and options."""
+        return "coinm" if modes.inverse(at) else "usdm"
+
     def rights(self, at: Desk) -> Requests[KeyRights | None]:
         """What the key may do: `enableFutures` is the permission to trade futures, and a transfer between wallets moves funds, too."""
         [answer] = yield [ExchangeCall("rights")]

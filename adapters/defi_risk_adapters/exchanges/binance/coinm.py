@@ -18,8 +18,8 @@ def read(at: Desk, mode: modes.Mode) -> Requests[list[Account | SourceReport]]:
     """Every margin account of the wallet."""
     after, asked = yield from steady([ExchangeCall("coin_account")], _rest, lambda answers: held(_account(answers)))
     account = _account(after)
-    coins, notes = wallets(account)
-    whole(account, coins, notes)
+    coins = wallets(account)
+    whole(account, coins)
     rows = holdings.open_rows(account["positions"], "account")
     risks = holdings.open_rows(Answer(asked[1], "positionRisk"), "positionRisk") if rows else {}
     positions = holdings.of_account(rows, risks)
@@ -34,7 +34,7 @@ def read(at: Desk, mode: modes.Mode) -> Requests[list[Account | SourceReport]]:
         mine = [one for one in lines if one.listed.coin == coin]
         says = (*mode.assumptions, *told.says({one.held.symbol for one in mine}))
         found += accounts(at, COINM.name, coins.get(coin, Wallet(coin, ZERO, ZERO)), mine, known.get(coin), says)
-    return [*found, SourceReport(id=at.name, kind="exchange", notes=(*notes, *told.notes))]
+    return [*found, SourceReport(id=at.name, kind="exchange", notes=tuple(told.notes))]
 
 
 def _account(answers: Sequence[Any]) -> Answer:
@@ -44,7 +44,7 @@ def _account(answers: Sequence[Any]) -> Answer:
 def _rest(answers: Sequence[Any]) -> list[ExchangeCall]:
     """Index prices, which value the coins, and positions where there are any."""
     account = _account(answers)
-    coins, _ = wallets(account)
+    coins = wallets(account)
     rows = holdings.open_rows(account["positions"], "account")
     asks = [ExchangeCall("coin_premium_now", optional=True)] if coins or rows else []
     return [*asks, *([ExchangeCall("coin_positions")] if rows else [])]

@@ -7,9 +7,8 @@ entry, mark and liquidation price. Amounts are in the coin that a contract settl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
 from typing import Final
 
 from defi_risk.answers import Answer
@@ -20,7 +19,7 @@ from defi_risk.spi import Desk
 from defi_risk.text import shown
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.binance.tables import MOST, Listed, Premium, Tables
-from defi_risk_adapters.exchanges.common import ZERO, derivative, maintenance, profit, same_digits
+from defi_risk_adapters.exchanges.common import ZERO, derivative, joint_price, maintenance, profit, same_digits
 
 ONE: Final = Decimal(1)
 TEXT: Final = "0.00000000"
@@ -28,6 +27,8 @@ TEXT: Final = "0.00000000"
 _ROUNDING: Final = Decimal("0.0000001")
 _NEAR: Final = Decimal(2)
 """A liquidation price of ours counts as near within half and twice the mark: the exchange would show it."""
+_CENT: Final = Decimal("0.01")
+_CAPPED: Final = "{} in the wallet counts at its price, where Binance counts it at {:.4f} of it: the margin is {:.2f} USD smaller here"
 Key = tuple[str, str]
 
 
@@ -82,6 +83,9 @@ def open_rows(rows: Answer, path: str) -> dict[Key, Answer]:
         if key in found:
             raise BadAnswer(f"{path} holds {key[0]} {side} twice")
         found[key] = row
+    both = next((symbol for symbol, side in found if side == "BOTH" and ((symbol, "LONG") in found or (symbol, "SHORT") in found)), None)
+    if both is not None:
+        raise BadAnswer(f"{path} holds {both} in one-way and in hedge mode")
     return found
 
 
@@ -119,16 +123,16 @@ def of_account(account: Mapping[Key, Answer], risks: Mapping[Key, Answer]) -> li
                 pnl=row["unrealizedProfit"].decimal(-MOST, MOST),
                 rate=_initial(row, risk, worth),
                 wallet=_isolated(row, risk),
-                needed=_verbatim(row["maintMargin"]),
+                needed=verbatim(row["maintMargin"], ZERO),
                 price=shown_price(risk),
             )
         )
     return found
 
 
-def _verbatim(number: Answer) -> str:
+def verbatim(number: Answer, low: Decimal = -MOST) -> str:
     """The text of a number, once it is sure to be one."""
-    number.decimal(0, MOST)
+    number.decimal(low, MOST)
     return str(number.value)
 
 
@@ -235,34 +239,37 @@ def added(numbers: Iterable[Decimal]) -> Decimal:
     return total
 
 
-def crossing(positions: Sequence[Position], cushion: Decimal, line: Decimal = ONE) -> Decimal | None:
-    """The price nearest to the mark at which `cushion` and the profit of all these positions in one contract equal `line` times what they
-    need: both sides of a hedge move with one price. None where no price above zero does.
-
-    All is linear in p (linear contracts) or 1 / p (inverse ones) between the prices at which a bracket ends.
+def meeting(same: Sequence[Line], net: Decimal, shares: tuple[Decimal, Decimal], rest: Decimal, line: Decimal = ONE) -> Decimal | None:
+    """The price of one contract at which what counts of a coin's `net`, and `rest` beside it, meet `line` times what its positions need:
+    `shares` of the net count where it is owned and where it is owed. The net holds the profit of these positions, and may be owed by then:
+    of the two ways to count it, the one that the net there asks for. All amounts are in the coin.
     """
-    first = positions[0]
-    linear = first.contract is Contract.LINEAR
-    here = first.mark if linear else EXACT.divide(ONE, first.mark)
-    own = EXACT.add(cushion, added(map(profit, positions)))
-    slope = added(one.size if linear else -one.size for one in positions)
-    ends = {EXACT.divide(tier.floor, abs(one.size)) for one in positions for tier in one.tiers}
+    positions = [one.position for one in same]
+    apart = EXACT.subtract(net, gains(same))
     found: list[Decimal] = []
-    for low, high in pairwise([*sorted(ends), None]):
-        if low is None:
-            continue
-        held = [_bracket(one, low) for one in positions]
-        kept = EXACT.subtract(EXACT.add(own, EXACT.multiply(line, added(tier.deduction for tier in held))), EXACT.multiply(slope, here))
-        needed = added(EXACT.multiply(abs(one.size), tier.rate) for one, tier in zip(positions, held, strict=True))
-        falls = EXACT.subtract(EXACT.multiply(line, needed), slope)
-        at = EXACT.divide(kept, falls) if falls else ZERO
-        if at > 0 and at >= low and (high is None or at < high):
-            found.append(at if linear else EXACT.divide(ONE, at))
-    return min(found, key=lambda price: abs(price - first.mark), default=None)
+    for owned, share in zip((True, False), shares, strict=True):
+        cushion = EXACT.add(rest, EXACT.multiply(share, apart))
+        price = joint_price([replace(one, pnl_weight=share) for one in positions], cushion, line)
+        if price is not None and (EXACT.add(apart, added(_profit_at(one, price) for one in positions)) >= 0) == owned:
+            found.append(price)
+    return min(found, key=lambda price: abs(price - positions[0].mark), default=None)
 
 
-def _bracket(position: Position, at: Decimal) -> Tier:
-    return [tier for tier in position.tiers if EXACT.divide(tier.floor, abs(position.size)) <= at][-1]
+def _profit_at(position: Position, price: Decimal) -> Decimal:
+    """Unrealised profit at another mark, in the coin."""
+    if position.contract is Contract.LINEAR:
+        return EXACT.add(profit(position), EXACT.multiply(position.size, EXACT.subtract(price, position.mark)))
+    moved = EXACT.subtract(EXACT.divide(position.size, position.mark), EXACT.divide(position.size, price))
+    return EXACT.add(profit(position), moved)
+
+
+def capped(coin: str, amount: Decimal, weight: Decimal, price: Decimal) -> tuple[str, ...]:
+    """What must be said where the model counts a wallet at its price and the exchange does not: the model takes no weight above 1 for
+    what stands in a wallet, and none below 1 for what is owed there, though profit and loss can turn the sign of the coin's net.
+    """
+    right = min(weight, ONE) if amount >= 0 else max(weight, ONE)
+    less = EXACT.multiply(EXACT.multiply(amount, EXACT.subtract(weight, right)), price)
+    return (_CAPPED.format(coin, weight, less),) if less >= _CENT else ()
 
 
 def prices(lines: Sequence[Line], of: Callable[[Sequence[Line]], Decimal | None]) -> tuple[dict[str, str], dict[str, str]]:

@@ -20,7 +20,7 @@ from defi_risk.spi import Desk, ExchangeCall, Failed, Requests
 from defi_risk.text import shown
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.binance import holdings, modes
-from defi_risk_adapters.exchanges.binance.holdings import ONE, Held, Line, added
+from defi_risk_adapters.exchanges.binance.holdings import ONE, Held, Line, added, verbatim
 from defi_risk_adapters.exchanges.binance.tables import CM, MOST, UM, tables
 from defi_risk_adapters.exchanges.binance.wallets import CLOSED, cut
 from defi_risk_adapters.exchanges.common import ZERO, debt, margin, same_digits
@@ -65,13 +65,17 @@ class Coin:
         """Maintenance margin of the loan, in USD."""
         return EXACT.multiply(EXACT.multiply(self.owed, self.loan_rate), self.index)
 
+    @property
+    def weight(self) -> Decimal:
+        """The share at which what is owned counts, so that it less the loan counts at `share` though the loan counts in full."""
+        if not self.owed or self.owned <= 0:
+            return self.share
+        kept = EXACT.multiply(EXACT.subtract(self.owned, self.owed), self.share)
+        return EXACT.divide(EXACT.add(kept, self.owed), self.owned)
+
     def legs(self, at: Desk) -> list[Leg]:
-        """Margin, weighted so that margin less loan counts at `share` though the loan counts in full, and the loan."""
-        weight = self.share
-        if self.owed and self.owned > 0:
-            kept = EXACT.multiply(EXACT.subtract(self.owned, self.owed), self.share)
-            weight = EXACT.divide(EXACT.add(kept, self.owed), self.owned)
-        legs = [margin(at, self.coin, self.owned, self.index, weight=weight)]
+        """Margin and the loan."""
+        legs = [margin(at, self.coin, self.owned, self.index, weight=self.weight)]
         return [*legs, debt(at, self.coin, self.owed, self.index, maintenance_rate=self.loan_rate)] if self.owed else legs
 
 
@@ -175,7 +179,7 @@ def _coins(
         owned, owed = amounts.get(coin, (ZERO, ZERO))
         if not owned and not owed and coin not in profits:
             continue
-        if coin not in told.index:
+        if not told.index.get(coin):
             raise Unsupported(f"{coin} has no index price in portfolio margin", hint="scan again")
         if coin not in rates:
             says.append(_UNLISTED.format(coin))
@@ -203,21 +207,15 @@ def _account(at: Desk, told: Answer, coins: Sequence[Coin], lines: Sequence[Line
 
     def liquidated_at(same: Sequence[Line]) -> Decimal | None:
         coin = index[same[0].listed.coin]
-        unit = EXACT.multiply(coin.index, coin.share)
-        if not unit:
-            return None
         own = EXACT.multiply(holdings.needs(same), coin.index)
-        apart = EXACT.subtract(equity, EXACT.multiply(line, EXACT.subtract(needed, own)))
-        cushion = EXACT.subtract(EXACT.divide(apart, unit), holdings.gains(same))
-        return holdings.crossing([one.position for one in same], cushion, EXACT.divide(line, coin.share))
+        rest = EXACT.subtract(EXACT.subtract(equity, coin.counts), EXACT.multiply(line, EXACT.subtract(needed, own)))
+        return holdings.meeting(same, coin.net, (coin.rate, ONE), EXACT.divide(rest, coin.index), line)
 
     prices, _ = holdings.prices(lines, liquidated_at)
     requirements, _ = holdings.requirements(lines)
-    theirs = {name: str(told[name].value) for name in ("accountEquity", "accountMaintMargin")}
-    for name in theirs:
-        told[name].decimal(-MOST, MOST)
+    theirs = {name: verbatim(told[name]) for name in ("accountEquity", "accountMaintMargin")}
     if (part := told.get("actualEquity")) is not None:
-        theirs["actualEquity"] = str(part.value)
+        theirs["actualEquity"] = verbatim(part)
     ours = {
         **prices,
         **requirements,
@@ -228,9 +226,10 @@ def _account(at: Desk, told: Answer, coins: Sequence[Coin], lines: Sequence[Line
     }
     theirs["accountStatus"] = ours["accountStatus"]
     if needed > 0:
-        theirs["uniMMR"] = str(told["uniMMR"].value)
+        theirs["uniMMR"] = verbatim(told["uniMMR"])
         ours["uniMMR"] = same_digits(EXACT.divide(equity, needed), theirs["uniMMR"])
     legs = [leg for coin in coins for leg in coin.legs(at)]
+    capped = [text for coin in coins for text in holdings.capped(coin.coin, coin.owned, coin.weight, coin.index)]
     return Account(
         id=at.account_id("portfolio"),
         owner=at.name,
@@ -244,5 +243,5 @@ def _account(at: Desk, told: Answer, coins: Sequence[Coin], lines: Sequence[Line
         strict=False,
         rule=CLOSED,
         line=line,
-        assumptions=tuple(dict.fromkeys(says)),
+        assumptions=tuple(dict.fromkeys([*says, *capped])),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -44,7 +45,7 @@ CM: Final = Family("cm", False, "coin_contracts", "pm_cm_brackets", "coin_premiu
 @dataclass(frozen=True, slots=True)
 class Listed:
     """A contract: the coin it follows (`base`), the one it is quoted in and the one it settles in (`coin`), the USD that one contract is of
-    where it is inverse (else 1), and the unix time at which it is delivered.
+    where it is inverse (else 1), and the unix time at which it is delivered: where it is `perpetual`, taken off the exchange.
     """
 
     symbol: str
@@ -53,7 +54,13 @@ class Listed:
     coin: str
     linear: bool
     value: Decimal
-    expires: int | None
+    perpetual: bool
+    delivered: int | None
+
+    @property
+    def expires(self) -> int | None:
+        """When a dated future ends; a perpetual one pays funding to its last day."""
+        return None if self.perpetual else self.delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,10 @@ def tables(at: Desk, family: Family, symbols: Collection[str], premium: object =
         return Tables({})
     listed = yield from _listed(family, symbols)
     result = Tables(listed)
+    for one in listed.values():
+        if one.perpetual and one.delivered is not None:
+            ends = datetime.fromtimestamp(one.delivered, UTC)
+            result.notes.append(f"{one.symbol} ends: the exchange settles it on {ends:%Y-%m-%d %H:%M} UTC")
     yield from _brackets(at, family, symbols, result)
     if premium is None:
         [premium] = yield [ExchangeCall(family.premium, optional=True)]
@@ -97,8 +108,8 @@ def tables(at: Desk, family: Family, symbols: Collection[str], premium: object =
     for lost, what in ((premium, "funding rates"), (intervals, "funding intervals")):
         if isinstance(lost, Failed):
             result.notes.append(f"{what} are not known: {lost.reason}")
-    if not isinstance(premium, Failed) and not isinstance(intervals, Failed):
-        result.premiums = _premiums(at, premium, intervals, listed)
+    if not isinstance(premium, Failed):
+        result.premiums = _premiums(at, premium, None if isinstance(intervals, Failed) else intervals, listed)
     return result
 
 
@@ -113,13 +124,13 @@ def _listed(family: Family, symbols: Collection[str]) -> Requests[dict[str, List
 
 
 def _contract(row: Answer, symbol: str, linear: bool) -> Listed:
-    delivery = row["deliveryDate"].integer(0) // 1_000
+    delivery = row["deliveryDate"].integer(1) // 1_000
     perpetual = "PERPETUAL" in row["contractType"].text()
     base, quote, coin = (row[name].text(20) for name in ("baseAsset", "quoteAsset", "marginAsset"))
     if coin != (quote if linear else base):
         raise Unsupported(f"{shown(symbol)} settles in {coin}, which is not modelled")
     value = Decimal(1) if linear else row["contractSize"].decimal(1, MOST)
-    return Listed(symbol, base, quote, coin, linear, value, None if perpetual or delivery >= _FOREVER else delivery)
+    return Listed(symbol, base, quote, coin, linear, value, perpetual, None if delivery >= _FOREVER else delivery)
 
 
 def _brackets(at: Desk, family: Family, symbols: Collection[str], result: Tables) -> Requests[None]:
@@ -160,13 +171,14 @@ def _tiers(row: Answer, symbol: str) -> tuple[Tier, ...]:
 
 def _premiums(at: Desk, premium: object, intervals: object, listed: Mapping[str, Listed]) -> dict[str, Premium]:
     rows = _by_symbol(Answer(premium, "premiumIndex"))
-    hours = {symbol: row["fundingIntervalHours"].decimal(0, 24) for symbol, row in _by_symbol(Answer(intervals, "fundingInfo")).items()}
+    told = {} if intervals is None else _by_symbol(Answer(intervals, "fundingInfo"))
+    hours = {symbol: row["fundingIntervalHours"].decimal(0, 24) for symbol, row in told.items()}
     result: dict[str, Premium] = {}
     for symbol in listed.keys() & rows.keys():
         row, rate = rows[symbol], rows[symbol].get("lastFundingRate")
         mark, index = row["markPrice"].decimal(0, MOST), row["indexPrice"].decimal(0, MOST)
-        paid = rate is not None and rate.value != "" and listed[symbol].expires is None
-        every = hours.get(symbol) or at.rule("funding_interval_hours")
+        paid = intervals is not None and rate is not None and rate.value != "" and listed[symbol].expires is None
+        every = hours[symbol] if symbol in hours else at.rule("funding_interval_hours")
         funding = per_8h(rate.decimal(-1, 1), every) if paid and rate is not None else None
         result[symbol] = Premium(funding, EXACT.divide(index, mark) if mark and index else None)
     return result

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from defi_risk.answers import Answer
-from defi_risk.errors import Unsupported
+from defi_risk.errors import OutOfRange, Unsupported
 from defi_risk.model import Account, Leg, SelfCheck, Side, SourceReport
 from defi_risk.spi import Desk, ExchangeCall, Failed, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.binance import holdings, modes
-from defi_risk_adapters.exchanges.binance.holdings import ONE, Held, Line, added
+from defi_risk_adapters.exchanges.binance.holdings import ONE, Held, Line, added, verbatim
 from defi_risk_adapters.exchanges.binance.tables import MOST, USDM, Tables, tables
 from defi_risk_adapters.exchanges.binance.wallets import (
     CLOSED,
@@ -29,6 +29,8 @@ from defi_risk_adapters.exchanges.binance.wallets import (
     whole,
 )
 from defi_risk_adapters.exchanges.common import ZERO, margin, steady
+
+_LEFT_OUT: Final = "{} was left out: the exchange has never updated its entry, and the account's own sum does not hold it"
 
 
 class _Gone(Exception):
@@ -60,8 +62,10 @@ class Rate:
 def read(at: Desk, mode: modes.Mode) -> Requests[list[Account | SourceReport]]:
     """Every margin account of the wallet."""
     account, several, asked = yield from _answers()
-    coins, notes = wallets(account)
-    whole(account, coins, notes)
+    coins = wallets(account)
+    whole(account, coins, () if several else ("USDT",))
+    rates = _rates(asked[-1]) if several else {}
+    coins, notes = _reconciled(account, coins, rates) if several else _with_sum(account, coins)
     rows = holdings.open_rows(account["positions"], "account")
     risks = holdings.open_rows(Answer(asked[0], "positionRisk"), "positionRisk") if rows else {}
     positions = holdings.of_account(rows, risks)
@@ -71,12 +75,10 @@ def read(at: Desk, mode: modes.Mode) -> Requests[list[Account | SourceReport]]:
     found: list[Account | SourceReport] = []
     if several:
         if coins or positions:
-            found.append(_multi(at, mode, account, coins, positions, told, _rates(asked[-1])))
-    else:
-        indices: Mapping[str, Rate] = {}
-        if coins or positions:
-            indices = yield from _indices(list(coins))
-        found += _single(at, mode, coins, positions, told, indices)
+            found.append(_multi(at, mode, account, coins, positions, told, rates))
+    elif coins or positions:
+        rates = yield from _indices(_coins(coins, positions, told))
+        found += _single(at, mode, coins, positions, told, rates)
     return [*found, SourceReport(id=at.name, kind="exchange", notes=(*notes, *told.notes))]
 
 
@@ -102,7 +104,7 @@ def _answers() -> Requests[tuple[Answer, bool, Sequence[Any]]]:
         return [*asks, *([ExchangeCall("index_now")] if both else [])]
 
     try:
-        after, asked = yield from steady([ExchangeCall("account", optional=True)], rest, lambda answers: held(account_of(answers)))
+        after, asked = yield from steady([ExchangeCall("account", optional=True)], rest, lambda answers: _held(account_of(answers)))
         account = account_of(after)
         return account, account["multiAssetsMargin"].flag(), asked
     except _Gone:
@@ -110,6 +112,49 @@ def _answers() -> Requests[tuple[Answer, bool, Sequence[Any]]]:
     several = Answer(flag, "multiAssetsMargin")["multiAssetsMargin"].flag()
     after, asked = yield from steady([ExchangeCall("account_v3")], rest, lambda answers: held(account_of(answers)))
     return account_of(after), several, asked
+
+
+def _held(account: Answer) -> object:
+    """What only the owner changes: what is held, and the mode."""
+    mode = account.get("multiAssetsMargin")
+    return mode and mode.value, held(account)
+
+
+def _with_sum(account: Answer, coins: Mapping[str, Wallet]) -> tuple[dict[str, Wallet], list[str]]:
+    """Single-asset mode: the account's own sum is of USDT alone, and tells whether USDT that was never updated is there."""
+    found = dict(coins)
+    total, wallet = account.get("totalWalletBalance"), coins.get("USDT")
+    if total is None or wallet is None:
+        return found, []
+    amount = total.decimal(-MOST, MOST)
+    if wallet.doubted and not amount:
+        del found["USDT"]
+        return found, [_LEFT_OUT.format("USDT")]
+    found["USDT"] = replace(
+        wallet, told={**wallet.told, "totalWalletBalance": verbatim(total)}, doubted=wallet.doubted and amount != wallet.balance
+    )
+    return found, []
+
+
+def _reconciled(account: Answer, coins: Mapping[str, Wallet], rates: Mapping[str, Rate]) -> tuple[dict[str, Wallet], list[str]]:
+    """Multi-assets mode: coins that were never updated count if the account's own sum is with them, and do not if it is without. Raises
+    `OutOfRange` where it is neither. Where both are as near as prices of two moments can be, the smaller sum is taken.
+    """
+    sure = {coin: wallet for coin, wallet in coins.items() if not wallet.doubted}
+    if len(sure) == len(coins):
+        return sure, []
+    total = account["totalWalletBalance"].decimal(-MOST, MOST)
+    fitting: list[tuple[Decimal, dict[str, Wallet]]] = []
+    for some in (sure, dict(coins)):
+        if all(coin in rates for coin, wallet in some.items() if wallet.counts):
+            worth = added(rates[coin].value(wallet.cross) for coin, wallet in some.items() if wallet.counts)
+            if abs(worth - total) <= TOLERANCE * max(abs(total), SMALLEST):
+                fitting.append((worth, some))
+    if not fitting:
+        doubted = " and ".join(coin for coin in coins if coin not in sure)
+        raise OutOfRange(f"account.totalWalletBalance is the sum neither with nor without {doubted}, which the exchange has never updated")
+    _, kept = min(fitting, key=lambda one: one[0])
+    return kept, [_LEFT_OUT.format(coin) for coin in coins if coin not in kept]
 
 
 def _indices(coins: Sequence[str]) -> Requests[dict[str, Rate]]:
@@ -157,8 +202,7 @@ def _multi(
     """Multi-assets mode: one account, in which a coin's balance and profit together count at its index less a haircut, or, where they are
     negative, at more than the index; so do requirements. The margin ratio is the account's: maintenance by margin balance, both in USD.
 
-    The engine values what stands in a wallet at no more than its index. Where a coin is owed only by the losses in it, its margin is so
-    taken for less than the exchange does, by the buffer of that wallet (0.01 % of USDT); the stated figures are the exchange's.
+    The engine values what stands in a wallet at no more than its index (`holdings.capped`); the stated figures are the exchange's.
     """
     if any(one.wallet is not None for one in positions):
         raise Unsupported("a position is isolated in multi-assets mode, where none can be")
@@ -169,6 +213,7 @@ def _multi(
     counted, needed, worth = ZERO, ZERO, ZERO
     net: dict[str, Decimal] = {}
     legs: list[Leg] = []
+    says = [*mode.assumptions, *told.says(told.contracts.keys())]
     for coin, mine in by_coin.items():
         rate, wallet = rates[coin], coins.get(coin, Wallet(coin, ZERO, ZERO))
         net[coin] = EXACT.add(wallet.cross if wallet.counts else ZERO, added(one.pnl for one in mine))
@@ -176,6 +221,7 @@ def _multi(
         lines += [holdings.line(at, one, told, weight=weight, dearer=rate.dearer) for one in mine]
         leg = margin(at, coin, wallet.cross, rate.index, weight=weight)
         legs.append(leg if wallet.counts else replace(leg, enabled=False))
+        says += holdings.capped(coin, wallet.cross, weight, rate.index) if wallet.counts else ()
         counted = EXACT.add(counted, rate.value(net[coin]))
         worth = EXACT.add(worth, rate.value(wallet.cross if wallet.counts else ZERO))
         # the brackets of a line are already dearer
@@ -190,7 +236,7 @@ def _multi(
         "totalMaintMargin": cut(needed),
         **ratio(needed, counted),
     }
-    theirs |= {name: str(account[name].value) for name in ("totalWalletBalance", "totalMarginBalance", "totalMaintMargin")}
+    theirs |= {name: verbatim(account[name]) for name in ("totalWalletBalance", "totalMarginBalance", "totalMaintMargin")}
     for coin, wallet in coins.items():
         ours[f"walletBalance:{coin}"] = theirs[f"walletBalance:{coin}"] = wallet.told["walletBalance"]
     return Account(
@@ -205,7 +251,7 @@ def _multi(
         self_check=SelfCheck.within(TOLERANCE, ours, theirs, scale=SMALLEST),
         strict=False,
         rule=CLOSED,
-        assumptions=(*mode.assumptions, *told.says(told.contracts.keys())),
+        assumptions=tuple(says),
     )
 
 
@@ -216,26 +262,12 @@ def _coins(coins: Mapping[str, Wallet], positions: Sequence[Held], told: Tables)
 def _price(
     same: Sequence[Line], rates: Mapping[str, Rate], net: Mapping[str, Decimal], counted: Decimal, needed: Decimal
 ) -> Decimal | None:
-    """The price at which the whole account's margin balance meets its maintenance margin, as one contract's price alone moves.
-
-    Its coin's balance may be owed by then, which counts at more: of the two ways to count it, the one that the balance there asks for.
-    """
+    """The price at which the whole account's margin balance meets its maintenance margin, as one contract's price alone moves."""
     coin = same[0].listed.coin
-    rate, gained = rates[coin], holdings.gains(same)
+    rate = rates[coin]
     own = EXACT.multiply(holdings.needs(same), rate.index)
-    apart = EXACT.subtract(EXACT.subtract(counted, rate.value(net[coin])), EXACT.subtract(needed, own))
-    rest = EXACT.subtract(net[coin], gained)
-    positions = [one.position for one in same]
-    found: list[Decimal] = []
-    for owned, share in ((True, rate.weight(ONE)), (False, rate.dearer)):
-        cushion = EXACT.add(rest, EXACT.divide(apart, EXACT.multiply(rate.index, share)))
-        price = holdings.crossing(positions, cushion, EXACT.divide(ONE, share))
-        if price is None:
-            continue
-        moved = added(EXACT.multiply(one.size, EXACT.subtract(price, one.mark)) for one in positions)
-        if (EXACT.add(net[coin], moved) >= 0) == owned:
-            found.append(price)
-    return min(found, key=lambda price: abs(price - positions[0].mark), default=None)
+    rest = EXACT.subtract(EXACT.subtract(counted, rate.value(net[coin])), EXACT.subtract(needed, own))
+    return holdings.meeting(same, net[coin], (rate.weight(ONE), rate.dearer), EXACT.divide(rest, rate.index))
 
 
 def _each_requirement(lines: Sequence[Line], rates: Mapping[str, Rate]) -> tuple[dict[str, str], dict[str, str]]:

@@ -6,7 +6,7 @@ contracts settle in; liquidation once the ratio reaches 100 %.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
@@ -17,10 +17,10 @@ from defi_risk.model import Account, LiquidationRule, SelfCheck, Side
 from defi_risk.spi import Desk
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.binance import holdings
-from defi_risk_adapters.exchanges.binance.holdings import TEXT, Line
+from defi_risk_adapters.exchanges.binance.holdings import TEXT, Line, verbatim
 from defi_risk_adapters.exchanges.binance.modes import VENUE
 from defi_risk_adapters.exchanges.binance.tables import MOST
-from defi_risk_adapters.exchanges.common import at_par, margin, same_digits
+from defi_risk_adapters.exchanges.common import at_par, joint_price, margin, same_digits
 
 TOLERANCE: Final = Decimal("0.001")
 """Liquidation prices rest on marks and indices of two answers that are a moment apart; a deduction forgotten is off by more."""
@@ -34,19 +34,21 @@ LOST: Final = LiquidationRule(kind="close", remainder="lost")
 
 @dataclass(frozen=True, slots=True)
 class Wallet:
-    """What the account answer says of one coin; `told` are its own figures, verbatim."""
+    """What the account answer says of one coin; `told` are its own figures, verbatim. It is `doubted` where the exchange has never updated
+    the entry, which is then a placeholder (ccxt issue 27997) unless a sum of the account holds it.
+    """
 
     coin: str
     balance: Decimal
     cross: Decimal
     told: Mapping[str, str] = field(default_factory=dict)
     counts: bool = True
+    doubted: bool = False
 
 
-def wallets(account: Answer) -> tuple[dict[str, Wallet], list[str]]:
-    """Coins with a balance, and notes about those left out. An entry that was never updated is a placeholder, whatever it says."""
+def wallets(account: Answer) -> dict[str, Wallet]:
+    """Coins with a balance."""
     found: dict[str, Wallet] = {}
-    notes: list[str] = []
     for row in account["assets"].listing(2_000):
         coin = row["asset"].text(20)
         balance, cross = (row[name].decimal(-MOST, MOST) for name in ("walletBalance", "crossWalletBalance"))
@@ -55,13 +57,11 @@ def wallets(account: Answer) -> tuple[dict[str, Wallet], list[str]]:
         if coin in found:
             raise BadAnswer(f"the account holds {coin} twice")
         updated, counts = row.get("updateTime"), row.get("marginAvailable")
-        if updated is not None and not updated.integer():
-            notes.append(f"{coin} was left out: the exchange has never updated its entry")
-            continue
         names = ("walletBalance", "crossWalletBalance", "crossUnPnl", "marginBalance", "maintMargin")
-        told = {name: str(part.value) for name in names if (part := row.get(name)) is not None}
-        found[coin] = Wallet(coin, balance, cross, told, counts is None or counts.flag())
-    return found, notes
+        told = {name: verbatim(part) for name in names if (part := row.get(name)) is not None}
+        doubted = updated is not None and not updated.integer()
+        found[coin] = Wallet(coin, balance, cross, told, counts is None or counts.flag(), doubted)
+    return found
 
 
 def held(account: Answer) -> object:
@@ -70,13 +70,15 @@ def held(account: Answer) -> object:
     return balances, {key: str(row["positionAmt"].value) for key, row in holdings.open_rows(account["positions"], "account").items()}
 
 
-def whole(account: Answer, coins: Mapping[str, Wallet], notes: Sequence[str]) -> None:
-    """Raise `OutOfRange` where an account's sums say that it has funds, and its list of coins does not."""
-    if coins or notes:
+def whole(account: Answer, coins: Mapping[str, Wallet], summed: Collection[str] = ()) -> None:
+    """Raise `OutOfRange` where an account's sums say that it has funds, and its list of coins does not. The sums are of all coins, or of
+    those `summed`.
+    """
+    if any(coin in coins for coin in summed) if summed else coins:
         return
     for name in ("totalWalletBalance", "totalMaintMargin"):
         if (total := account.get(name)) is not None and total.decimal(-MOST, MOST):
-            raise OutOfRange(f"{total.path} is {total.value}, and no coin has a balance")
+            raise OutOfRange(f"{total.path} is {total.value}, and no {' or '.join(summed) or 'coin'} has a balance")
 
 
 def accounts(
@@ -85,7 +87,9 @@ def accounts(
     """The cross account of one coin, if anything is in it, and its isolated ones."""
     cross = [one for one in lines if one.held.wallet is None]
     found: list[Account] = []
-    if cross or wallet.cross:
+    if wallet.doubted:
+        found.append(_unsettled(at, family, wallet))
+    elif cross or wallet.cross:
         alone = len(cross) == len(lines)
         found.append(_account(at, (family, wallet.coin), "cross", wallet, wallet.cross, cross, price, assumptions, alone=alone))
     for one in lines:
@@ -94,6 +98,18 @@ def accounts(
             parts = (family, one.held.symbol, *sides, "isolated")
             found.append(_account(at, parts, "isolated", wallet, one.held.wallet, [one], price, assumptions, alone=False))
     return found
+
+
+def _unsettled(at: Desk, family: str, wallet: Wallet) -> Account:
+    return Account(
+        id=at.account_id(family, wallet.coin),
+        owner=at.name,
+        side=Side.DERIVATIVES,
+        venue=VENUE,
+        market=f"{family}/{wallet.coin}",
+        status="unknown",
+        reason=f"{wallet.balance:f} {wallet.coin} stand in an entry that the exchange has never updated, and no sum tells if it counts",
+    )
 
 
 def _account(
@@ -116,14 +132,16 @@ def _account(
     def liquidated_at(same: Sequence[Line]) -> Decimal | None:
         others = [one for one in lines if one.held.symbol != same[0].held.symbol]
         cushion = EXACT.subtract(EXACT.add(balance, holdings.gains(others)), holdings.needs(others))
-        return holdings.crossing([one.position for one in same], cushion)
+        return joint_price([one.position for one in same], cushion)
 
     ours, theirs = together(holdings.prices(lines, liquidated_at), holdings.requirements(lines))
     name = "isolatedWallet" if mode == "isolated" else "crossWalletBalance"
     ours |= {name: str(balance), "maintMargin": cut(needed), "marginBalance": cut(equity), **ratio(needed, equity)}
     if mode == "cross":
         ours["crossUnPnl"] = cut(gained)
-        names = ("crossWalletBalance", "crossUnPnl", *(("maintMargin", "marginBalance") if alone else ()))
+        if "totalWalletBalance" in wallet.told:
+            ours["totalWalletBalance"] = str(wallet.balance)
+        names = ("crossWalletBalance", "totalWalletBalance", "crossUnPnl", *(("maintMargin", "marginBalance") if alone else ()))
         theirs |= {key: wallet.told[key] for key in names if key in wallet.told}
     else:
         theirs[name] = str(balance)

@@ -2,7 +2,7 @@
 
 Cross and portfolio mode: `accountMMRate` = maintenance margin / margin balance in USD; dead at 100 %. The margin balance adds up, coin by
 coin, balance - borrowed + unrealised profit at the coin's price and, where that is positive, at its collateral value ratio, in tiers of the
-amount. What open spot orders would lose is not told, and taken for nothing.
+amount. What open spot orders would lose is not told: it is taken for nothing, and said.
 """
 
 from __future__ import annotations
@@ -75,9 +75,10 @@ def _unified(at: Desk, mode: Mode, wallet: Wallet, book: Book, notes: list[str])
         if price is None:
             continue
         enabled = coin.collateral or coin.equity <= 0 or coin.borrowed > 0
-        legs.append(at_par(replace(margin(at, code, coin.balance, coin.price, weight=shares[code].cash), enabled=enabled)))
-        if coin.borrowed:
-            debts.append(at_par(debt(at, code, coin.borrowed, coin.price, apr=book.rates.get(code))))
+        own = EXACT.add(coin.cash, coin.debt)
+        legs.append(at_par(replace(margin(at, code, own, coin.price, weight=shares[code].cash), enabled=enabled)))
+        if coin.debt:
+            debts.append(at_par(debt(at, code, coin.debt, coin.price, apr=book.rates.get(code))))
         counts = EXACT.add(counts, EXACT.multiply(EXACT.multiply(coin.equity, price), shares[code].value))
     told = wallet.total("totalMaintenanceMarginByMp" if at.rule("maintenance_at_mark") == 1 else "totalMaintenanceMargin")
     told = wallet.total("totalMaintenanceMargin") if told is None else told
@@ -91,6 +92,7 @@ def _unified(at: Desk, mode: Mode, wallet: Wallet, book: Book, notes: list[str])
         extra = _beside(wallet, held, prices, told, notes)
         asked = EXACT.add(total(EXACT.multiply(one.asked, _usd(prices, one)) for one in held), extra)
         debts, extra = _backed(debts, extra)
+    notes += _orders(wallet)
     ours, theirs = _totals(wallet, counts, asked)
     ours_prices, theirs_prices = dict[str, str](), dict[str, str]()
     if mode is Mode.CROSS:
@@ -100,6 +102,8 @@ def _unified(at: Desk, mode: Mode, wallet: Wallet, book: Book, notes: list[str])
             spare = EXACT.subtract(counts, asked)
             _estimate(one, held, [spare, _available(wallet, one, counts, prices)], _usd(prices, one), ours_prices, theirs_prices)
         held = _loaded(held, extra, prices)
+    if extra and not held:
+        legs += _would_borrow(at, legs, extra, notes)
     check = _both(_checked(ours, theirs, RATE_UNIT), _checked(ours_prices, theirs_prices, ZERO))
     legs += debts + [derivative(at, one.base, one.held.symbol, one.position) for one in held]
     return Account(
@@ -163,6 +167,29 @@ def _loaded(held: Sequence[Described], extra: Decimal, prices: dict[str, Decimal
     coins = EXACT.divide(extra, _usd(prices, first))
     tiers = tuple(replace(tier, deduction=EXACT.subtract(tier.deduction, coins)) for tier in first.position.tiers)
     return [replace(first, position=replace(first.position, tiers=tiers)), *held[1:]]
+
+
+def _would_borrow(at: Desk, legs: Sequence[Leg], asked: Decimal, notes: list[str]) -> list[Leg]:
+    """What USD of maintenance margin are asked for where there is neither a position nor a debt: a sum that is owed, and still there."""
+    coin = max(legs, key=_value)
+    if coin.price is None:
+        raise Unsupported("Bybit asks for maintenance margin, and prices nothing that it is for")
+    notes.append(f"the {same_digits(asked, '0.00')} USD are shown as a debt of that size in {coin.asset.symbol}, and what it bought")
+    code, price = coin.asset.symbol, coin.price.value.decimal()
+    amount = EXACT.divide(asked, price)
+    return [
+        replace(margin(at, code, amount, price), movable=False),
+        debt(at, code, amount, price, maintenance_rate=ONE),
+    ]
+
+
+def _value(leg: Leg) -> Decimal:
+    return EXACT.multiply(leg.amount.decimal(), leg.price.value.decimal()) if leg.price else ZERO
+
+
+def _orders(wallet: Wallet) -> list[str]:
+    codes = sorted(coin.code for coin in wallet.coins.values() if coin.ordered)
+    return [f"open spot orders hold {', '.join(codes)}: what they would lose is not told, and taken for nothing"] if codes else []
 
 
 def _whole(

@@ -36,8 +36,8 @@ LISTED: Final = "1000"
 MINUTES: Final = Decimal(60)
 DAY: Final = 1_440
 """Minutes between two payments of funding at most."""
-FIRST_DAY: Final = 1_500_000_000_000
-"""Milliseconds before which no contract of Bybit was ever delivered."""
+DELIVERED: Final = (1_500_000_000_000, 4_000_000_000_000)
+"""Milliseconds between which contracts are delivered: before there was Bybit, and in 2096."""
 HOURS_A_YEAR: Final = Decimal(8_760)
 
 
@@ -64,18 +64,19 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Ticker:
-    """What moves of a contract: funding of one interval as a share, and the index price; None where there is none."""
+    """What moves of a contract: funding of one interval as a share, the hours of that, and the index price; None where there is none."""
 
-    funding: Decimal | None
-    index: Decimal | None
+    funding: Decimal | None = None
+    index: Decimal | None = None
+    hours: Decimal | None = None
 
 
 def described(at: Desk, mode: Mode, wallet: Wallet, listed: Sequence[Listed], notes: list[str]) -> Requests[Book]:
     """Ask what the lists say of these positions and coins. Adds to `notes` what an account then rests on."""
     contracts = list(dict.fromkeys((one.held.category, one.held.symbol) for one in listed))
     categories = list(dict.fromkeys(category for category, _ in contracts))
-    owed = [coin.code for coin in wallet.coins.values() if coin.borrowed]
-    cross = mode is not Mode.ISOLATED and any(coin.cash for coin in wallet.coins.values())
+    owed = [coin.code for coin in wallet.coins.values() if coin.debt]
+    cross = mode is not Mode.ISOLATED and any(coin.cash or coin.equity for coin in wallet.coins.values())
     asks: list[ExchangeCall] = []
     if mode is not Mode.PORTFOLIO:
         asks += [ExchangeCall("tiers", _of(*contract), optional=True) for contract in contracts]
@@ -97,7 +98,7 @@ def described(at: Desk, mode: Mode, wallet: Wallet, listed: Sequence[Listed], no
         ticker = tickers[held.category].get(held.symbol)
         if ticker is None:
             notes.append(f"funding and index price of {held.symbol} are not known")
-            ticker = Ticker(None, None)
+            ticker = Ticker()
         bare = _bare(at, held, contract, ticker)
         if mode is Mode.PORTFOLIO:
             positions.append(Described(held, contract.base, contract.settle, bare, ZERO, ZERO))
@@ -147,7 +148,7 @@ def _contract(row: Answer | None, one: Listed) -> _Contract:
     if (one.settle and settle != one.settle) or one.held.linear != (settle in LINEAR):
         raise Unsupported(f"{one.held.symbol} settles in {settle}, which is not what it was listed under")
     if "Futures" in row["contractType"].text():  # a perpetual has a time of delivery only when it is to be given up
-        return _Contract(base, settle, row["deliveryTime"].integer(FIRST_DAY) // 1_000, None)
+        return _Contract(base, settle, row["deliveryTime"].integer(*DELIVERED) // 1_000, None)
     interval = row["fundingInterval"].decimal(1, DAY)
     return _Contract(base, settle, None, EXACT.divide(interval, MINUTES))
 
@@ -157,20 +158,23 @@ def _tickers(answer: object, category: str, notes: list[str]) -> dict[str, Ticke
         notes.append(f"Bybit did not give the tickers of {category} contracts: {answer.reason}")
         return {}
     rows = Answer(answer, "tickers")["result"]["list"].listing()
-    return {row["symbol"].text(): Ticker(_funding(row), optional(row, "indexPrice", ZERO)) for row in rows}
+    return {row["symbol"].text(): _ticker(row) for row in rows}
 
 
-def _funding(row: Answer) -> Decimal | None:
-    found = optional(row, "fundingRate", -ONE)
-    if found is not None and found > 1:
+def _ticker(row: Answer) -> Ticker:
+    rate, hours = optional(row, "fundingRate", -ONE), optional(row, "fundingIntervalHour", ZERO)
+    if rate is not None and rate > 1:
         raise OutOfRange(f"{row.path}.fundingRate is more than all of a position")
-    return found
+    return Ticker(rate, optional(row, "indexPrice", ZERO), hours)
 
 
 def _bare(at: Desk, held: Held, contract: _Contract, ticker: Ticker) -> Position:
     """The position but for what it must be margined with."""
     coin = at.factor_of(contract.settle)
-    funding = per_8h(ticker.funding, contract.hours) if ticker.funding is not None and contract.hours else None
+    hours = contract.hours and (
+        ticker.hours or contract.hours
+    )  # the contract's are hours old, and Bybit shortens them when funding is high
+    funding = per_8h(ticker.funding, hours) if ticker.funding is not None and hours else None
     return Position(
         size=held.size,
         entry=held.entry,
@@ -206,7 +210,7 @@ def _tiers(at: Desk, held: Held, answer: object, notes: list[str]) -> tuple[Tier
     floors = [ZERO, *(limit for limit, _, _ in found[:-1])]
     meeting = brackets((floor, rate) for floor, (_, rate, _) in zip(floors, found, strict=True))
     told = [deduction for _, _, deduction in found]
-    return tuple(tier if known is None else replace(tier, deduction=known) for tier, known in zip(meeting, told, strict=True))
+    return tuple(replace(tier, deduction=known) if known else tier for tier, known in zip(meeting, told, strict=True))
 
 
 def _unit(row: Answer) -> Decimal:

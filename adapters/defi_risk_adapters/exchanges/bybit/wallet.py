@@ -59,7 +59,8 @@ class Coin:
     """What the account has and owes in one coin. `cash` is its balance less what is borrowed: equity without unrealised profit.
 
     `profit`, `initial` and `maintenance` are those of the positions that settle in it; the last two are None in portfolio mode. `owed` is
-    what Bybit asks margin for as borrowed: `borrowed`, and what profit and loss took below zero. `ratios` counts it as collateral.
+    what Bybit asks margin for as borrowed: `borrowed`, and what profit and loss took below zero. `collateral`: whether it counts as such;
+    `ordered`: whether open spot orders hold some of it.
     """
 
     code: str
@@ -72,11 +73,17 @@ class Coin:
     initial: Decimal | None
     maintenance: Decimal | None
     collateral: bool
+    ordered: bool
     told: str
 
     @property
     def cash(self) -> Decimal:
         return EXACT.subtract(self.balance, self.borrowed)
+
+    @property
+    def debt(self) -> Decimal:
+        """What is borrowed, and where the coin is worth less than nothing what its balance is below zero."""
+        return EXACT.subtract(self.borrowed, min(self.balance, ZERO)) if self.equity <= 0 else self.borrowed
 
     @property
     def price(self) -> Decimal | None:
@@ -189,5 +196,6 @@ def _coin(row: Answer) -> Coin:
         initial=optional(row, "totalPositionIM", ZERO),
         maintenance=optional(row, "totalPositionMM", ZERO),
         collateral=row["marginCollateral"].flag() and row["collateralSwitch"].flag(),
+        ordered=bool(optional(row, "locked", ZERO)),
         told=row["walletBalance"].text(),
     )

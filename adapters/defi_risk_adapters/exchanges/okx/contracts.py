@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
 from defi_risk.answers import Answer
-from defi_risk.errors import OutOfRange, Unsupported
+from defi_risk.errors import OutOfRange, Undecodable, Unsupported
 from defi_risk.ids import USD
 from defi_risk.model import Contract, Leg, Position, Tier
 from defi_risk.spi import Desk
@@ -22,7 +22,19 @@ from defi_risk.text import shown
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges import common
 from defi_risk_adapters.exchanges.common import ZERO
-from defi_risk_adapters.exchanges.okx.records import CONTRACTS, ROUND, Bracket, Discount, Fees, Funding, Held, Instrument
+from defi_risk_adapters.exchanges.okx.records import (
+    CONTRACTS,
+    DRIFT,
+    DUST,
+    ROUND,
+    Balance,
+    Bracket,
+    Discount,
+    Fees,
+    Funding,
+    Held,
+    Instrument,
+)
 
 ONE: Final = Decimal(1)
 DOLLARS: Final = ("USDT", "USDC", "USDG", "USD")
@@ -106,8 +118,8 @@ def opened(at: Desk, tables: Tables, held: Held, weight: Decimal = ONE, *, portf
     instrument = tables.instrument(held)
     if held.coin not in ("", instrument.settle):
         raise Unsupported(f"{held.symbol} settles in {instrument.settle}, but has its margin in {held.coin}")
-    if held.mark <= 0 or held.entry <= 0:
-        raise OutOfRange(f"{held.symbol} has a price of zero")
+    if held.kind == "FUTURES" and instrument.expires is None:
+        raise Undecodable(f"{held.symbol} is a dated future, and its expTime is empty")
     quote = at.factor_of(instrument.quote)
     bare = Position(
         size=EXACT.multiply(held.contracts, instrument.value),
@@ -123,6 +135,9 @@ def opened(at: Desk, tables: Tables, held: Held, weight: Decimal = ONE, *, portf
         expires=instrument.expires if held.kind == "FUTURES" else None,
         index=held.index,
     )
+    between = common.profit(replace(bare, unrealized_pnl=None))
+    if abs(EXACT.subtract(held.profit, between)) > EXACT.multiply(DRIFT, common.notional(bare)):
+        raise OutOfRange(f"{held.symbol}: upl is not what lies between avgPx and markPx")
     paid = tables.funding.get(held.symbol)
     if paid is not None:
         bare = replace(bare, funding_8h=common.per_8h(paid.rate, paid.hours))
@@ -177,6 +192,26 @@ def bracket(tiers: Sequence[Bracket], contracts: Decimal, told: Sequence[Decimal
     return tiers[own]
 
 
+def add_up(balance: Balance, held: Sequence[Held], tables: Tables) -> None:
+    """Raise `OutOfRange` where open positions are not those that the balance tells of: by their profit, cross and isolated, and by the
+    maintenance margin that it asks for. What is no contract, or not a listed one, has its profit in nobody knows which coin: nothing is
+    compared then, and its own account is unknown.
+    """
+    try:
+        listed = [(each, tables.instrument(each)) for each in held]
+    except Unsupported:
+        return
+    for code, coin in balance.coins.items():
+        mine = [(each, instrument) for each, instrument in listed if instrument.settle == code]
+        for isolated, told in ((False, coin.profit), (True, coin.isolated_profit)):
+            some = [(each, instrument) for each, instrument in mine if each.isolated is isolated]
+            slack = max(EXACT.multiply(DRIFT, total(instrument.notional(each.contracts, each.mark) for each, instrument in some)), DUST)
+            if abs(EXACT.subtract(told, total(each.profit for each, _ in some))) > slack:
+                raise OutOfRange(f"positions that settle in {code} do not add up to what the balance says of them (upl)")
+        if coin.maintenance and not coin.ordered and all(each.isolated for each, _ in mine):
+            raise OutOfRange(f"the balance asks for maintenance margin in {code} (mmr), and no position is listed that it is for")
+
+
 def fitted(at: Desk, positions: Sequence[Open], required: Decimal | None, prices: Mapping[str, Decimal]) -> list[Open]:
     """Positions with their liquidation fees: this user's taker fee or the published one, whichever comes nearer to what the exchange
     requires for all of them. `prices` turn the coins that they settle in into the unit of `required`.
@@ -211,18 +246,7 @@ def liquidation_price(sides: Sequence[Open], cushion: Decimal) -> Decimal | None
     """The price of one contract at which `cushion` + profit = requirement, for both sides of it where there are two; None where there is
     none above zero. `cushion`: what else there is to lose, less what other contracts need, in the coin that it settles in.
     """
-    first = sides[0].position
-    if len(sides) == 1:
-        return common.liquidation_price(first, cushion)
-    net = total(each.position.size for each in sides)
-    load = total(EXACT.multiply(abs(each.position.size), EXACT.divide(each.need, each.gross)) for each in sides)
-    kept = EXACT.add(cushion, total(each.held.profit for each in sides))
-    if sides[0].inverse:  # kept + net / mark - net / p = load / p
-        above, below = EXACT.add(net, load), EXACT.add(kept, EXACT.divide(net, first.mark))
-    else:  # kept + net * (p - mark) = load * p
-        above, below = EXACT.subtract(EXACT.multiply(net, first.mark), kept), EXACT.subtract(net, load)
-    price = EXACT.divide(above, below) if below else ZERO
-    return price if price > 0 else None
+    return common.joint_price([each.position for each in sides], cushion)
 
 
 def stated_price(each: Open, price: Decimal | None, ours: dict[str, str], theirs: dict[str, str], *, compared: bool = True) -> None:

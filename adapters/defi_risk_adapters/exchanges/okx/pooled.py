@@ -62,6 +62,8 @@ class Share:
 def account(at: Desk, level: str, balance: Balance, held: Sequence[Held], tables: Tables) -> Account:
     """The one account of all coins, its cross positions and debts. `level` is the mode."""
     found = blank(at, (level,), {"multi-currency": "multi-asset"}.get(level, level))
+    if (held or any(coin.liability for coin in balance.coins.values())) and not (balance.adjusted and balance.maintenance):
+        raise Undecodable("the balance tells no adjEq or mmr of what is held and owed")
     try:
         pool = _Pool(at, level, balance, tables)
         pool.open(held)
@@ -201,6 +203,7 @@ class _Pool:
         self.maintenance = total(EXACT.multiply(each.bare, self.prices[each.coin]) for each in self.positions)
         if required is None:
             required = EXACT.add(self.required, max(ZERO, EXACT.subtract(told, self.maintenance)))
+        required = max(required, told)
         more = EXACT.subtract(required, self.required)
         if more > EXACT.multiply(UNEXPLAINED, required) and self._laid(more):
             self.required, self.maintenance = required, max(told, self.maintenance)

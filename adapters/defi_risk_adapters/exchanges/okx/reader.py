@@ -16,7 +16,7 @@ from defi_risk.model import Account, KeyRights, SourceReport
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk_adapters.exchanges.common import steady
 from defi_risk_adapters.exchanges.okx import futures, pooled
-from defi_risk_adapters.exchanges.okx.contracts import Tables
+from defi_risk_adapters.exchanges.okx.contracts import Tables, add_up
 from defi_risk_adapters.exchanges.okx.records import (
     CONTRACTS,
     Balance,
@@ -66,6 +66,8 @@ class Okx:
         [told], [listed] = yield from steady([ExchangeCall("balance")], lambda _: [ExchangeCall("positions")], holdings)
         balance, held = Balance.of(told), positions(listed, config)
         tables, notes = yield from _tables(config, balance, held)
+        add_up(balance, held, tables)
+        notes += [f"{coin.code} is left out: OKX values it at nothing" for coin in balance.coins.values() if coin.worthless]
         report = SourceReport(id=at.name, kind="exchange", as_of=balance.updated, notes=tuple(notes))
         alone = [futures.isolated(at, config.level, balance, each, tables) for each in held if each.isolated]
         together = [each for each in held if not each.isolated]

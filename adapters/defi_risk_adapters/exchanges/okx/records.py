@@ -19,6 +19,13 @@ LEVELS: Final = {"1": "spot", "2": "futures", "3": "multi-currency", "4": "portf
 SIDES: Final = {"net_mode": ("net",), "long_short_mode": ("long", "short")}
 CONTRACTS: Final = ("SWAP", "FUTURES")
 MOST: Final = 10_000
+TIMES: Final = (1_500_000_000_000, 4_000_000_000_000)
+"""Milliseconds between which all times are: before there was OKX, and in 2096."""
+DRIFT: Final = Decimal("0.02")
+"""Share of its notional by which two figures of a position's profit may differ that were read some tenths of a second apart."""
+DUST: Final = Decimal("0.000001")
+LEAST: Final = Decimal(1).scaleb(-18)
+"""No price is less."""
 ROUND: Final = Context(prec=28)
 """For quotients: prices, rates and weights that no answer gives as such."""
 _UNMODELLED: Final = ("smtSyncEq", "spotCopyTradingEq")
@@ -33,6 +40,17 @@ def told(row: Answer, name: str) -> Decimal | None:
     """A number that may be left out."""
     found = row.get(name)
     return None if found is None or found.value == "" else found.decimal()
+
+
+def stands(row: Answer, name: str) -> Decimal:
+    """A number that every answer has: none where it is empty, which says that it does not apply here."""
+    return ZERO if row[name].value == "" else row[name].decimal()
+
+
+def moment(row: Answer, name: str) -> int | None:
+    """A time in unix seconds, told in milliseconds; None where it is left out."""
+    found = row.get(name)
+    return None if found is None or found.value == "" else found.integer(*TIMES) // 1_000
 
 
 def text(row: Answer, name: str) -> str:
@@ -73,7 +91,7 @@ class Coin:
     """One coin of the trading account, in units of it; `usd` is its equity in USD, `discounted` what of that counts as margin.
 
     `cross` is the equity that cross positions and debts rest on: without that of isolated positions and bots. `profit` is the unrealised
-    profit in it.
+    profit in it, `maintenance` what it must not fall below, told in futures mode alone.
     """
 
     code: str
@@ -83,9 +101,11 @@ class Coin:
     discounted: str
     liability: Decimal
     profit: Decimal
+    isolated_profit: Decimal
     isolated: Decimal
     strategies: Decimal
     ordered: Decimal
+    maintenance: Decimal | None
     borrowing: Decimal
     collateral: bool
 
@@ -119,11 +139,13 @@ class Coin:
             equity=equity,
             usd=usd,
             discounted=text(row, "disEq"),
-            liability=abs(told(row, "liab") or ZERO),
-            profit=EXACT.subtract(told(row, "upl") or ZERO, told(row, "isoUpl") or ZERO),
-            isolated=told(row, "isoEq") or ZERO,
+            liability=abs(stands(row, "liab")),
+            profit=EXACT.subtract(stands(row, "upl"), stands(row, "isoUpl")),
+            isolated_profit=stands(row, "isoUpl"),
+            isolated=stands(row, "isoEq"),
             strategies=EXACT.add(told(row, "stgyEq") or ZERO, told(row, "spotIsoBal") or ZERO),
-            ordered=told(row, "ordFrozen") or ZERO,
+            ordered=stands(row, "ordFrozen"),
+            maintenance=told(row, "mmr"),
             borrowing=told(row, "borrowFroz") or ZERO,
             collateral=collateral is None or collateral.value == "" or collateral.flag(),
         )
@@ -158,7 +180,6 @@ class Balance:
                 raise BadAnswer(f"the balance names {coin.code} twice")
             coins[coin.code] = coin
         needed(row, "totalEq")
-        updated = told(row, "uTime")
         return cls(
             coins,
             text(row, "adjEq"),
@@ -166,7 +187,7 @@ class Balance:
             text(row, "mgnRatio"),
             told(row, "notionalUsd") or ZERO,
             told(row, "ordFroz") or ZERO,
-            None if updated is None else int(updated) // 1_000,
+            moment(row, "uTime"),
         )
 
 
@@ -204,7 +225,7 @@ class Held:
     @classmethod
     def of(cls, row: Answer, sides: Sequence[str]) -> Held | None:
         kind, symbol = row["instType"].text(), row["instId"].text()
-        if (size := told(row, "pos") or ZERO) == 0:
+        if (size := needed(row, "pos")) == 0:
             return None
         mode, side = row["mgnMode"].text(), row["posSide"].text()
         if mode not in ("cross", "isolated"):
@@ -214,6 +235,7 @@ class Held:
             raise Unsupported(f"{symbol} has position side {shown(side)!r}, which this account's position mode does not have")
         if side != "net" and size < 0:
             raise OutOfRange(f"{row.path}.pos is negative on side {side}")
+        entry, mark = (needed(row, name, LEAST) if modelled else ZERO for name in ("avgPx", "markPx"))
         return cls(
             symbol=symbol,
             kind=kind,
@@ -221,8 +243,8 @@ class Held:
             isolated=mode == "isolated",
             side=side,
             contracts=-size if side == "short" else size,
-            entry=needed(row, "avgPx", 0) if modelled else ZERO,
-            mark=needed(row, "markPx", 0) if modelled else ZERO,
+            entry=entry,
+            mark=mark,
             index=told(row, "idxPx") or None,
             profit=needed(row, "upl") if modelled else ZERO,
             margin=needed(row, "margin") if modelled and mode == "isolated" else None,
@@ -260,6 +282,11 @@ class Instrument:
     settle: str
     expires: int | None
 
+    def notional(self, contracts: Decimal, mark: Decimal) -> Decimal:
+        """What so many contracts are worth at a price, in the coin that they settle in."""
+        worth = EXACT.multiply(abs(contracts), self.value)
+        return EXACT.multiply(worth, mark) if self.contract is Contract.LINEAR else EXACT.divide(worth, mark)
+
     @classmethod
     def of(cls, row: Answer) -> Instrument:
         symbol, kind = row["instId"].text(), row["ctType"].text()
@@ -269,7 +296,6 @@ class Instrument:
         plain = (kind, settle, unit) == ("linear", quote, base) or (kind, settle, unit, quote) == ("inverse", base, "USD", "USD")
         if not plain or value <= 0:
             raise Unsupported(f"{symbol} is a contract of {kind or 'no'} type in {unit} settled in {settle}, which is not modelled")
-        expires = told(row, "expTime")
         return cls(
             symbol,
             row["instFamily"].text(),
@@ -278,7 +304,7 @@ class Instrument:
             base,
             quote,
             settle,
-            None if expires is None else int(expires) // 1_000,
+            moment(row, "expTime"),
         )
 
 

@@ -1,0 +1,166 @@
+"""Aster's perpetual futures, in single-asset mode: one cross wallet per margin coin, and isolated positions; one-way or hedged.
+
+    maintenance = notional * rate - cum of the bracket; liquidated when maintenance is at or above the margin balance
+
+Every read is signed with a wallet's own private key, as ccxt has it: that key can trade and withdraw, and it says so. Multi-assets mode,
+in which coins count with a haircut, is named and unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+
+from defi_risk.answers import Answer
+from defi_risk.errors import BadAnswer, Unsupported
+from defi_risk.ids import Factor
+from defi_risk.model import Account, KeyRights, Position, SourceReport, Tier
+from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
+from defi_risk.units import EXACT
+from defi_risk_adapters.exchanges.common import ZERO, per_8h, same_digits, steady
+from defi_risk_adapters.exchanges.generic import (
+    MOST,
+    OF_ONE_MOMENT,
+    ONE,
+    Figures,
+    Line,
+    cross,
+    distinct,
+    equity_of,
+    isolated,
+    needed_by,
+    optional,
+    shown_price,
+    total,
+)
+
+FAMILY: Final = "futures"
+SIDES: Final = {"BOTH": "", "LONG": "long", "SHORT": "short"}
+_API: Final = "GET /fapi/v3/"
+
+
+class Aster:
+    """USDT and other margin coins of one wallet, read with its key."""
+
+    names: ClassVar = ("aster",)
+    api: ClassVar = API
+    venue: ClassVar = "Aster"
+    needs: ClassVar = ("privateKey",)
+    reads: ClassVar[Mapping[str, ExchangeRead]] = {
+        "time": ExchangeRead("fetch_time", (_API + "time", "GET /api/v3/time"), private=False),
+        "mode": ExchangeRead("fapiPrivateGetV3MultiAssetsMargin", (_API + "multiAssetsMargin",), kept=600),
+        "account": ExchangeRead("fapiPrivateGetV3Account", (_API + "account",)),
+        "positions": ExchangeRead("fapiPrivateGetV3PositionRisk", (_API + "positionRisk",)),
+        "brackets": ExchangeRead("fapiPrivateGetV3LeverageBracket", (_API + "leverageBracket",), kept=21_600),
+        "contracts": ExchangeRead("fapiPublicGetV3ExchangeInfo", (_API + "exchangeInfo",), kept=21_600, private=False),
+        "premium": ExchangeRead("fapiPublicGetV3PremiumIndex", (_API + "premiumIndex",), kept=600, private=False),
+        "intervals": ExchangeRead("fapiPublicGetV3FundingInfo", (_API + "fundingInfo",), kept=600, private=False),
+    }
+
+    def read(self, at: Desk) -> Requests[list[Account | SourceReport]]:
+        """Every margin coin that holds something, with its positions."""
+        [mode] = yield [ExchangeCall("mode")]
+        if Answer(mode, "multiAssetsMargin")["multiAssetsMargin"].flag():
+            raise Unsupported("Aster's multi-assets mode is not modelled", hint="only single-asset mode is")
+        [account], [given] = yield from steady([ExchangeCall("account")], lambda _: [ExchangeCall("positions")], _held)
+        rows = [row for row in Answer(given, "positionRisk").listing() if row["positionAmt"].decimal(-MOST, MOST)]
+        lines: list[Line] = []
+        coins: dict[str, str] = {}
+        if rows:
+            tables = [ExchangeCall(name) for name in ("contracts", "brackets", "premium", "intervals")]
+            listed, bracketed, marked, timed = yield tables
+            contracts = {one["symbol"].text(): one for one in Answer(listed, "exchangeInfo")["symbols"].listing()}
+            brackets = {one["symbol"].text(): _tiers(one["brackets"]) for one in Answer(bracketed, "leverageBracket").listing()}
+            premium = {one["symbol"].text(): one for one in Answer(marked, "premiumIndex").listing()}
+            hours = {one["symbol"].text(): optional(one, "fundingIntervalHours") for one in Answer(timed, "fundingInfo").listing()}
+            for row in rows:
+                symbol = row["symbol"].text()
+                if symbol not in contracts or symbol not in brackets:
+                    raise Unsupported(f"Aster lists no contract {symbol!r} with brackets, in which there is a position")
+                coins[symbol] = contracts[symbol]["marginAsset"].text()
+                lines.append(_line(row, contracts[symbol], brackets[symbol], premium.get(symbol), hours.get(symbol)))
+        distinct(lines)
+        assets = {one["asset"].text(): one for one in Answer(account, "account")["assets"].listing()}
+        if lost := set(coins.values()) - set(assets):
+            raise BadAnswer(f"Aster tells no balance of {min(lost)}, in which there are positions")
+        found: list[Account | SourceReport] = []
+        for coin, asset in assets.items():
+            found += self._coin(at, coin, asset, [line for line in lines if coins[line.symbol] == coin])
+        return found
+
+    def _coin(self, at: Desk, coin: str, asset: Answer, lines: Sequence[Line]) -> list[Account]:
+        apart = [line for line in lines if line.margin is not None]
+        shared = [line for line in lines if line.margin is None]
+        wallet = asset["walletBalance"].decimal(-MOST, MOST)
+        balance = optional(asset, "crossWalletBalance")
+        if balance is None:
+            balance = EXACT.subtract(wallet, total(line.margin or ZERO for line in apart))
+        accounts = [
+            isolated(at, self.venue, FAMILY, coin, line, figures=Figures(ours={}, theirs={}, tolerance=OF_ONE_MOMENT)) for line in apart
+        ]
+        if balance or shared:
+            accounts.append(cross(at, self.venue, [FAMILY, coin], coin, balance, shared, figures=_figures(asset, balance, lines, shared)))
+        return accounts
+
+    def rights(self, at: Desk) -> Requests[KeyRights | None]:
+        """The private key of a wallet can do all that its owner can."""
+        yield from ()
+        return KeyRights(trade=True, withdraw=True, bound=False)
+
+
+def _held(given: Sequence[Any]) -> object:
+    return [(one["asset"].text(), one["walletBalance"].decimal(-MOST, MOST)) for one in Answer(given[0], "account")["assets"].listing()]
+
+
+def _tiers(rows: Answer) -> tuple[Tier, ...]:
+    found = sorted(
+        (
+            Tier(row["notionalFloor"].decimal(0, MOST), row["maintMarginRatio"].decimal(0, 1), row["cum"].decimal(0, MOST))
+            for row in rows.listing(200)
+        ),
+        key=lambda tier: tier.floor,
+    )
+    if not found or found[0].floor:
+        raise BadAnswer(f"{rows.path} does not begin at zero")
+    return tuple(found)
+
+
+def _line(row: Answer, contract: Answer, tiers: tuple[Tier, ...], premium: Answer | None, hours: Decimal | None) -> Line:
+    symbol, side, kind = row["symbol"].text(), row["positionSide"].text(), row["marginType"].text().lower()
+    size = row["positionAmt"].decimal(-MOST, MOST)
+    if side not in SIDES or kind not in ("cross", "isolated") or (side != "BOTH" and (size > 0) != (side == "LONG")):
+        raise Unsupported(f"Aster's position side {side!r} of {size} in margin mode {kind!r} is not known")
+    if contract["contractType"].text() != "PERPETUAL":
+        raise Unsupported(f"Aster's contract {symbol!r} of type {contract['contractType'].text()!r} is not modelled")
+    rate = optional(premium, "lastFundingRate") if premium is not None else None
+    profit = row["unRealizedProfit"].decimal(-MOST, MOST)
+    # the margin that is told of an isolated position has its profit in it
+    margin = EXACT.subtract(row["isolatedMargin"].decimal(-MOST, MOST), profit) if kind == "isolated" else None
+    position = Position(
+        size=size,
+        entry=row["entryPrice"].decimal(0, MOST),
+        mark=row["markPrice"].decimal(0, MOST),
+        quote=Factor(contract["quoteAsset"].text()),
+        tiers=tiers,
+        initial_rate=EXACT.divide(ONE, row["leverage"].decimal(1, 1_001)),
+        funding_8h=None if rate is None or hours is None else per_8h(rate, hours),
+        unrealized_pnl=profit,
+        index=optional(premium, "indexPrice") if premium is not None else None,
+    )
+    coin = contract["baseAsset"].text()
+    return Line(symbol=symbol, coin=coin, position=position, side=SIDES[side], margin=margin, shown=shown_price(row, "liquidationPrice"))
+
+
+def _figures(asset: Answer, balance: Decimal, lines: Sequence[Line], shared: Sequence[Line]) -> Figures:
+    """The wallet's balance digit for digit, its margin balance, and the maintenance margin of all its positions."""
+    theirs = {"walletBalance": str(asset["walletBalance"].value)}
+    ours = dict(theirs)
+    if lines and optional(asset, "maintMargin"):
+        theirs["maintMargin"] = str(asset["maintMargin"].value)
+        ours["maintMargin"] = same_digits(needed_by(lines), theirs["maintMargin"])
+    if shared and optional(asset, "crossUnPnl") is not None:
+        told = str(asset["crossUnPnl"].value)
+        theirs["crossUnPnl"] = told
+        ours["crossUnPnl"] = same_digits(EXACT.subtract(equity_of(balance, shared), balance), told)
+    return Figures(ours=ours, theirs=theirs, scale=max(abs(balance), ONE))
