@@ -171,6 +171,7 @@ def _believed(settings: ExchangeSettings, reader: ExchangeReader, source: Exchan
         result = judge(settings, reader, source)
         source.notes.append("the exchange tells of nothing where the last scan found something: it was asked twice")
     if all(account.known for account in result.accounts):
+        source.keep()
         source.remember(FOUND, bool(result.accounts), FOUND_KEPT)
     return result
 

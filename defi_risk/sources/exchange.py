@@ -16,7 +16,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from defi_risk.book import ExchangeSettings
-from defi_risk.errors import PluginError, RateLimited, SourceError, Undecodable, WrongClock
+from defi_risk.errors import BadAnswer, PluginError, RateLimited, Refused, SourceError, Undecodable, WrongClock
 from defi_risk.sources.ccxt_line import CcxtLine, built, origins
 from defi_risk.spi import ExchangeCall, ExchangeRead, ExchangeReader, Failed
 from defi_risk.text import shown
@@ -30,6 +30,7 @@ TIME: Final = "time"
 MARKETS: Final = "markets"
 """The read of ccxt's markets, which its unified reads need; kept like any other."""
 CLOCK_KEPT: Final = 3_600
+REFUSAL_KEPT: Final = 600
 LONGEST_BAN: Final = 86_400.0
 LONGEST_KEPT: Final = 16 * 1024 * 1024
 FARTHEST: Final = 366 * 86_400_000
@@ -60,6 +61,7 @@ class Exchange:
         self._secrets: Final = tuple(settings.credentials.values())
         self._offset = 0
         self._listed = False
+        self._fresh: Final[dict[str, tuple[Any, float]]] = {}
         self.name: Final = reader.venue
         self.notes: list[str] = []
         clock: Any = self._line.exchange  # its own methods would go by this machine's clock
@@ -91,12 +93,18 @@ class Exchange:
         return int(self._deadline.clock.wall() * 1_000) + self._offset
 
     def open(self) -> None:
-        """Take the exchange's clock. Raises `SourceError` where it gives none, or asked to be left alone until later."""
+        """Take the exchange's clock; this machine's has to do where it gives none, and is put right if it refuses the time of a request.
+
+        Raises `SourceError` where it does not answer at all, or asked to be left alone until later.
+        """
         stored = self._get(self._key(TIME))
         if isinstance(stored, int) and not isinstance(stored, bool) and abs(stored) <= FARTHEST:
             self._offset = stored
         elif TIME in self._reads:
-            self.measure()
+            try:
+                self.measure()
+            except (BadAnswer, Refused) as fault:
+                self.notes.append(f"the exchange's clock could not be read, and this machine's is taken for it: {fault.message}")
 
     def measure(self) -> int:
         """Ask the exchange for its time, and go by it from now on. Milliseconds that it is ahead of this machine's clock."""
@@ -126,17 +134,37 @@ class Exchange:
             return Failed(str(error)) if ask.optional and not isinstance(error, RateLimited) else error
 
     def _kept(self, ask: ExchangeCall) -> Any:
-        """The answer, from the cache where the read is kept."""
+        """The answer, from the cache where the read is kept. A refusal of an optional one is kept, too, for ten minutes at most: that of a
+        wallet that was never opened.
+        """
         read, params = self._reads[ask.read], dict(ask.params)
         key = self._key(ask.read, *(f"{name}={value}" for name, value in ask.params), private=read.private)
-        if read.kept and (stored := self._get(key)) is not None:
+        refused = f"{key}/refused"
+        if read.kept and (stored := self._known(key)) is not None:
             return stored
+        if read.kept and ask.optional and isinstance(reason := self._known(refused), str):
+            return Failed(reason)
         if not read.method[0].isupper() and read.method.startswith("fetch_"):
             self._list()
-        found = self._patient(read, params)
+        try:
+            found = self._patient(read, params)
+        except (BadAnswer, Refused) as error:
+            if read.kept and ask.optional and not isinstance(error, WrongClock):
+                self._fresh[refused] = str(error), min(read.kept, REFUSAL_KEPT)
+            raise
         if read.kept:
-            self._put(key, found, read.kept)
+            self._fresh[key] = found, read.kept
         return found
+
+    def _known(self, key: str) -> Any:
+        """What was kept under a key, in this reading or before."""
+        return self._fresh[key][0] if key in self._fresh else self._get(key)
+
+    def keep(self) -> None:
+        """Keep the tables that were read, now that what rests on them is known to be sound: a damaged one is asked for again next time."""
+        for key, (value, seconds) in self._fresh.items():
+            self._put(key, value, seconds)
+        self._fresh.clear()
 
     def _list(self) -> None:
         """Give ccxt the markets that its unified methods need, once."""

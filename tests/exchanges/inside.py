@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, cast
+from unittest.mock import patch
 
 from defi_risk import registry
 from defi_risk.book import ExchangeSettings
 from defi_risk.desks import Found, failed, judge
 from defi_risk.errors import BadAnswer, SourceError
-from defi_risk.model import Account, SelfCheck
-from defi_risk.spi import ExchangeCall, Failed
+from defi_risk.model import Account, KeyRights, SelfCheck
+from defi_risk.spi import Desk, ExchangeCall, Failed
 from tests.exchanges.double import Double, Fault, Reply, Request
 
+READER: Final = cache(registry.exchange)
 WORTHLESS: Final[tuple[object, ...]] = (None, "", "NaN", "1e99", [])
 
 
@@ -23,7 +26,7 @@ class Inside:
 
     def __init__(self, double: Double) -> None:
         self.double = double
-        self._reads = registry.exchange(double.id).reads
+        self._reads = READER(double.id).reads
         self._kept: dict[ExchangeCall, Any] = {}
 
     def milliseconds(self) -> int:
@@ -56,16 +59,28 @@ def found(source: Double | Inside, **options: object) -> Found:
     """What the exchange's reader makes of the answers."""
     source = source if isinstance(source, Inside) else Inside(source)
     settings = ExchangeSettings(id=source.double.id, name=f"{source.double.id}-main", options=options)
-    reader = registry.exchange(source.double.id)
-    try:
-        return judge(settings, reader, source)
-    except SourceError as error:
-        return failed(settings, reader, error)
+    reader = READER(source.double.id)
+    with patch.object(registry, "exchange", READER):
+        try:
+            return judge(settings, reader, source)
+        except SourceError as error:
+            return failed(settings, reader, error)
 
 
 def accounts(source: Double | Inside, **options: object) -> dict[str, Account]:
     """Accounts by their markets."""
     return {account.market: account for account in found(source, **options).accounts}
+
+
+def rights(double: Double) -> KeyRights | None:
+    """What the exchange says that the key may do."""
+    source, steps = Inside(double), READER(double.id).rights(Desk("x", double.id, double.now()))
+    asks = next(steps)
+    try:
+        while True:
+            asks = steps.send(source.answer(asks))
+    except StopIteration as end:
+        return cast("KeyRights | None", end.value)
 
 
 def unknown(double: Double, *faults: Fault) -> Account:
@@ -95,7 +110,7 @@ class _Frozen(Double):
         return self.at
 
     def find(self, request: Request) -> Callable[[Request], Any] | None:
-        return lambda _: self.answers[request.line]
+        return (lambda _: self.answers[request.line]) if request.line in self.answers else None
 
 
 def damages(double: Double) -> Generator[tuple[str, object, list[Account]]]:

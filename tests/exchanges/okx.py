@@ -304,7 +304,7 @@ class OkxDouble(Double):
             "margin": place.margin,
             "upl": str(place.profit),
             "liqPx": str(dead) if dead > 0 else "",
-            "notionalUsd": str(place.gross * self.price(coin)),
+            "notionalUsd": str(abs(place.size) if place.contract.inverse else place.gross * self.price(coin)),
             "optVal": "",
             "liab": "",
             "interest": "",

@@ -145,7 +145,7 @@ def two(tmp_path: Path, *entries: tuple[str, str]) -> list[Account]:
         book = tmp_path / "book.toml"
         text = "".join(table.replace('id = "binance"', f'id = "{name}"') for table, (name, _) in zip(tables, entries, strict=True))
         book.write_text(text, "utf-8")
-        return gather(book=book, cache_dir=None, deadline=20).accounts
+        return list(gather(book=book, cache_dir=None, deadline=20).accounts)
 
 
 INVERSE = 'options = { defaultType = "delivery" }'
@@ -339,6 +339,8 @@ def _twice(rows: list[Any], side: str = "BOTH") -> None:
         (changed(ACCOUNT, lambda account: account["assets"][0].update(marginBalance=[])), "assets[0].marginBalance is an array"),
         (changed(ACCOUNT, lambda account: account.update(totalWalletBalance="NaN")), "totalWalletBalance is the text 'NaN'"),
         (changed(ACCOUNT, lambda account: _twice(account["positions"], "SHORT")), "holds ETHUSDT in one-way and in hedge mode"),
+        (changed(ACCOUNT, lambda account: account["positions"][0].update(isolated=True)), "isolated, and has no wallet"),
+        (changed(RISK, lambda rows: rows[0].update(notional="0")), "ETHUSDT has no mark price, or no notional"),
         (Fault("empty list", ACCOUNT), ""),
         (Fault("empty list", RISK), "do not hold the same contracts"),
         (changed(RISK, lambda rows: rows[0].update(symbol="ETHUSDC")), "do not hold the same contracts"),
@@ -364,6 +366,10 @@ def test_a_damaged_answer_makes_the_account_unknown(damaged: Callable[[Fault], A
             changed("/fapi/v1/fundingInfo", lambda rows: rows.append({"symbol": "ETHUSDT", "fundingIntervalHours": 0})),
             "interval of 0 hours",
         ),
+        (
+            changed("/fapi/v1/leverageBracket", lambda rows: rows[1]["brackets"][0].update(maintMarginRatio=0)),
+            "a bracket of ETHUSDT has no maintenance rate",
+        ),
         (Fault("html", "/fapi/v1/exchangeInfo"), "no JSON"),
         (Fault("empty object", INFO), "does not tell whether"),
     ],
@@ -379,6 +385,21 @@ def test_damaged_sums_make_a_multi_assets_account_unknown(tmp_path: Path, name: 
     exchange = BinanceExchange(multi=True, wallets={"USDT": "100"})
     account, _ = unknown(exchange, tmp_path, changed(ACCOUNT, lambda account: account.update({name: value})))
     assert account.reason.startswith(f"account.{name} is")
+
+
+def test_a_coin_without_a_name_is_refused(tmp_path: Path) -> None:
+    exchange = BinanceExchange(multi=True, wallets={"USDT": "100"})
+    account, _ = unknown(exchange, tmp_path, changed(ACCOUNT, lambda account: account["assets"][0].update(asset="")))
+    assert "is in no index of multi-assets mode" in account.reason
+
+
+def test_a_balance_that_is_not_the_sum_of_cross_and_isolated_wallets_is_a_mismatch(tmp_path: Path) -> None:
+    exchange = BinanceCoinM(coin_wallets={"ETH": "10"}, coin_positions=[Held("ETHUSD_PERP", "-900", "2900", isolated="0.4")])
+    assert matches(accounts(exchange, tmp_path)["coinm/ETH"])
+    exchange.faults = [changed("/dapi/v1/account", lambda account: account["assets"][0].update(crossWalletBalance="100.00000000"))]
+    account = accounts(exchange, tmp_path)["coinm/ETH"]
+    assert account.self_check is not None
+    assert not account.self_check.match
 
 
 def test_a_mode_that_changes_while_the_account_is_read_is_read_again(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ import pytest
 
 from defi_risk.model import Role
 from tests.exchanges.bybit import (
+    BTC_TIERS,
     BybitDouble,
     Holding,
+    alter,
     checked,
     cross,
     health,
@@ -201,6 +203,19 @@ class TestCross:
         legs = [leg.position for leg in only(double).legs if leg.position]
         assert [(leg.expires, leg.funding_8h) for leg in legs] == [(1830297600, None), (None, D("0.0002"))]
 
+    def test_interval_of_funding_is_that_of_its_rate(self) -> None:
+        """Contracts are read every six hours, and Bybit shortens the interval when funding is high: tickers tell the present one."""
+        double = cross(position("BTCUSDT", "Buy", "0.1", "60000", "60500"), balance="5900")
+        double.faults.append(alter("tickers", "list", 0, "fundingIntervalHour", value="1"))
+        [leg] = [leg.position for leg in only(double).legs if leg.position]
+        assert leg.funding_8h == D("0.0008")
+
+    def test_deduction_of_nothing_in_a_later_tier(self) -> None:
+        double = cross(position("BTCUSDT", "Buy", "0.1", "60000", "60500"), balance="5900")
+        double.tiers["BTCUSDT"] = tuple((*row[:4], "0") for row in BTC_TIERS)
+        [leg] = [leg.position for leg in only(double).legs if leg.position]
+        assert [tier.deduction for tier in leg.tiers] == [0, 1200]
+
     def test_hedge_mode(self) -> None:
         rows = [
             position("BTCUSDT", "Buy", "0.2", "60000", "60500", positionIdx=1),
@@ -282,6 +297,30 @@ class TestCoins:
         assert health(account)[0] == pytest.approx(9050)
         assert [leg.enabled for leg in account.legs if leg.asset.symbol == "MNT"] == [False]
         assert "DUST is left out: Bybit tells no price of it" in account.assumptions
+
+    @pytest.mark.parametrize("mode", ["REGULAR_MARGIN", "PORTFOLIO_MARGIN"])
+    def test_realised_losses_below_zero_are_a_debt(self, mode: str) -> None:
+        """Nothing is borrowed for spot, but Bybit asks margin for what is lacking: it was shown as required of nothing."""
+        coins = {"USDT": Holding("-100"), "BTC": Holding("0.1", "60000", "0.95")}
+        account = only(BybitDouble(mode=mode, coins=coins, extra="4"))
+        assert health(account) == pytest.approx((5600, 4))
+        [debt] = [leg for leg in account.legs if leg.role is Role.DEBT]
+        assert (debt.amount.decimal(), debt.maintenance_rate, debt.apr) == (D(100), D("0.04"), D("0.01095"))
+        assert checked(account).match
+
+    def test_margin_for_orders_alone(self) -> None:
+        account = only(cross(balance="1000", extra="7"))
+        assert health(account) == pytest.approx((1000, 7))
+        assert any("shown as a debt of that size in USDT" in text for text in account.assumptions)
+
+    def test_open_spot_orders_are_said(self) -> None:
+        double = cross(balance="1000")
+        double.coins["USDT"].more = {"locked": "40"}
+        assert any("open spot orders hold USDT" in text for text in only(double).assumptions)
+
+    def test_profit_without_a_balance(self) -> None:
+        double = cross(position("BTCUSDT", "Buy", "0.1", "60000", "60500", liqPrice="60332"), balance="0")
+        assert health(only(double))[0] == pytest.approx(50)
 
     def test_funds_without_positions(self) -> None:
         account = only(cross(balance="25.5"))

@@ -136,6 +136,8 @@ class TestDoubt:
             (alter("instruments-info", "list", 1, "baseCoin", value="ETH"), "cannot be a contract on 'ETH'"),
             (alter("instruments-info", "list", 1, "fundingInterval", value="0"), "which cannot be"),
             (alter("tickers", "list", 0, "fundingRate", value="5"), "more than all of a position"),
+            (alter("tickers", "list", 0, "fundingIntervalHour", value="-1"), "fundingIntervalHour"),
+            (alter("instruments-info", "list", 1, "contractType", value="LinearFutures"), "deliveryTime is 0"),
             (alter(WALLET, "list", 0, "totalMarginBalance", value="NaN"), "totalMarginBalance"),
             (alter("spot-margin-trade", "list", 0, "collateralRatioList", value=[]), "does not begin at zero"),
         ],

@@ -14,9 +14,11 @@ import pytest
 
 from defi_risk.gathering import gather
 from defi_risk.model import Basis, Contract, KeyRights, Role
+from tests.exchanges import reading
 from tests.exchanges.double import Fault, serving
+from tests.exchanges.inside import accounts, checked, damages, unknown
 from tests.exchanges.mexc import BTC_TIERS, MexcDouble, contract, custom, position
-from tests.exchanges.reading import accounts, scan, unknown
+from tests.exchanges.reading import scan
 
 LONG = position("BTC_USDT", "long", 20000, "61000", 20)
 SHORT = position("SOL_USDT", "short", 30000, "200", 10)
@@ -27,7 +29,7 @@ def usdt(*rows: dict[str, Any], wallet: str = "50000", **more: Any) -> MexcDoubl
     return MexcDouble(wallets={"USDT": wallet, "BTC": "0"}, positions=list(rows), **more)
 
 
-def test_the_recorded_isolated_position(tmp_path: Path) -> None:
+def test_the_recorded_isolated_position() -> None:
     row = {
         "positionId": 5355366,
         "symbol": "SOL_USDT",
@@ -44,10 +46,9 @@ def test_the_recorded_isolated_position(tmp_path: Path) -> None:
         "marginRatio": 0.0998,
         "autoAddIm": False,
     }
-    account = accounts(usdt(row), tmp_path)["futures/SOL_USDT/long/isolated"]
-    assert account.self_check
-    assert account.self_check.match
-    assert account.self_check.protocol == {"liquidationPrice:SOL_USDT:long": "194.07"}
+    account = accounts(usdt(row))["futures/SOL_USDT/long/isolated"]
+    assert checked(account).match
+    assert checked(account).protocol == {"liquidationPrice:SOL_USDT:long": "194.07"}
     assert account.stated == {"liquidationPrice:SOL_USDT:long": "194.07"}, "to the cent, as the exchange cuts it"
     assert account.rule.remainder == "lost"
     [_, leg] = account.legs
@@ -56,22 +57,20 @@ def test_the_recorded_isolated_position(tmp_path: Path) -> None:
     assert leg.position.funding_8h == Decimal("0.0002"), "0.01 % every four hours"
 
 
-def test_a_documented_wallet_without_positions(tmp_path: Path) -> None:
-    account = accounts(MexcDouble(wallets={"USDT": "32.80984793"}), tmp_path)["futures/USDT"]
+def test_a_documented_wallet_without_positions() -> None:
+    account = accounts(MexcDouble(wallets={"USDT": "32.80984793"}))["futures/USDT"]
     assert [leg.role for leg in account.legs] == [Role.MARGIN]
     assert account.stated["equity"] == "32.80984793"
-    assert account.self_check
-    assert account.self_check.match
+    assert checked(account).match
 
 
-def test_cross_and_isolated_positions_of_several_wallets(tmp_path: Path) -> None:
+def test_cross_and_isolated_positions_of_several_wallets() -> None:
     double = usdt(LONG, SHORT, ALONE, position("BTC_USD", "short", 50, "61000", 10), position("ETH_USDC", "long", 100, "2010", 5))
     double.wallets = {"USDT": "50000", "USDC": "1000", "BTC": "0.5", "XRP": "0"}
-    found = accounts(double, tmp_path)
+    found = accounts(double)
     assert set(found) == {"futures/USDT", "futures/BTC_USDT/short/isolated", "futures/USDC", "futures/BTC"}
     for account in found.values():
-        assert account.self_check
-        assert account.self_check.match, (account.stated, account.self_check.protocol)
+        assert checked(account).match, (account.stated, checked(account).protocol)
     wallet = found["futures/USDT"]
     assert str(wallet.legs[0].amount) == "49850", "less what the isolated position has for itself"
     assert {str(leg.position.tiers[0].rate) for leg in wallet.legs if leg.position} == {"0.001", "0.004"}
@@ -103,30 +102,51 @@ def test_cross_and_isolated_positions_of_several_wallets(tmp_path: Path) -> None
         ),
     ],
 )
-def test_the_risk_tier_in_force(tmp_path: Path, row: dict[str, Any], terms: dict[str, Any], rate: str) -> None:
+def test_the_risk_tier_in_force(row: dict[str, Any], terms: dict[str, Any], rate: str) -> None:
     double = usdt(row, wallet="900000", contracts={"BTC_USDT": contract("BTC_USDT", "0.0001", **terms)})
-    [leg] = [leg for leg in accounts(double, tmp_path)["futures/USDT"].legs if leg.position]
+    [leg] = [leg for leg in accounts(double)["futures/USDT"].legs if leg.position]
     assert leg.position
     assert str(leg.position.tiers[0].rate) == rate
 
 
-def test_both_sides_of_a_cross_contract_share_a_risk_tier(tmp_path: Path) -> None:
+def test_both_sides_of_a_cross_contract_share_a_risk_tier() -> None:
     rows = [position("BTC_USDT", "long", 40000, "61000", 20), position("BTC_USDT", "short", 40000, "59000", 20)]
-    legs = accounts(usdt(*rows), tmp_path)["futures/USDT"].legs
+    legs = accounts(usdt(*rows))["futures/USDT"].legs
     assert [str(leg.position.tiers[0].rate) for leg in legs if leg.position] == ["0.005", "0.005"]
 
 
+def test_a_limit_by_value_counts_both_sides_and_only_dollars() -> None:
+    terms = custom([(600_000, "0.01"), (9_000_000, "0.02")]) | {"riskLimitType": "BY_VALUE"}
+    rows = [position("BTC_USDT", side, 60_000, "61000", 20) for side in ("long", "short")]
+    double = usdt(*rows, wallet="900000", contracts={"BTC_USDT": contract("BTC_USDT", "0.0001", **terms)})
+    legs = accounts(double)["futures/USDT"].legs
+    assert [str(leg.position.tiers[0].rate) for leg in legs if leg.position] == ["0.02", "0.02"], "366 000 a side"
+    coin = MexcDouble(wallets={"BTC": "1"}, positions=[position("BTC_USD", "long", 5, "61000", 20)])
+    coin.contracts = {"BTC_USD": contract("BTC_USD", "100", **terms)}
+    assert "not known: 'BY_VALUE'" in unknown(coin).reason
+
+
+def test_a_coin_contract_that_is_not_quoted_in_dollars_is_not_modelled() -> None:
+    double = MexcDouble(wallets={"ETH": "9"}, positions=[position("ETH_BTC", "long", 5, "0.05", 20)], marks={"ETH_BTC": "0.05"})
+    double.contracts = {"ETH_BTC": contract("ETH_BTC", "1", settleCoin="ETH")}
+    assert "settles in ETH and is quoted in BTC" in unknown(double).reason
+
+
+def test_a_position_that_is_not_listed_is_missed() -> None:
+    gone = Fault(where="open_positions", change=lambda right: right | {"data": []})
+    assert "positionMargin of USDT is 150.0, and the exchange lists no position" in unknown(usdt(ALONE), gone).reason
+    assert "unrealized of USDT" in unknown(usdt(LONG), gone).reason
+
+
 @pytest.mark.parametrize("row", [ALONE, position("BTC_USD", "long", 50, "59000", 20, margin="0.005")])
-def test_isolated_liquidation_prices(tmp_path: Path, row: dict[str, Any]) -> None:
+def test_isolated_liquidation_prices(row: dict[str, Any]) -> None:
     double = usdt(row)
     double.wallets["BTC"] = "1"
-    [account] = [one for one in accounts(double, tmp_path).values() if one.mode == "isolated"]
-    assert account.self_check
-    assert account.self_check.match
+    [account] = [one for one in accounts(double).values() if one.mode == "isolated"]
+    assert checked(account).match
     double.positions = [row | {"liquidatePrice": 57000.0}]
-    [account] = [one for one in accounts(double, tmp_path).values() if one.mode == "isolated"]
-    assert account.self_check
-    assert not account.self_check.match
+    [account] = [one for one in accounts(double).values() if one.mode == "isolated"]
+    assert not checked(account).match
 
 
 def altered(name: str, **change: Any) -> Fault:
@@ -145,13 +165,12 @@ def without(where: str, name: str) -> Fault:
     return Fault(where=where, change=change_it)
 
 
-def test_an_equity_that_does_not_follow_is_seen(tmp_path: Path) -> None:
+def test_an_equity_that_does_not_follow_is_seen() -> None:
     double = usdt(LONG)
     double.faults.append(altered("account/assets", unrealized=-200.0))
-    account = accounts(double, tmp_path)["futures/USDT"]
-    assert account.self_check
-    assert not account.self_check.match
-    assert account.self_check.protocol["unrealized"] == "-200.0"
+    account = accounts(double)["futures/USDT"]
+    assert not checked(account).match
+    assert checked(account).protocol["unrealized"] == "-200.0"
     assert account.stated["unrealized"] == "-2000.0"
 
 
@@ -172,7 +191,11 @@ def test_an_equity_that_does_not_follow_is_seen(tmp_path: Path) -> None:
         (without("open_positions", "positionId"), "positionId is missing"),
         (altered("contract/detail", riskLimitMode="OTHER"), "not known: 'OTHER'"),
         (altered("contract/detail", riskLimitType="OTHER"), "not known: 'OTHER'"),
-        (altered("contract/detail", riskLimitCustom=[{"maxVol": 5, "mmr": 0.1}]), "above the highest risk tier"),
+        (altered("contract/detail", riskLimitCustom=[{"level": 1, "maxVol": 5, "mmr": 0.1}]), "above the highest risk tier"),
+        (altered("contract/detail", riskLimitCustom=[{"level": 2, "maxVol": 500000, "mmr": 0.1}]), "do not follow one another"),
+        (altered("contract/detail", riskLimitCustom=[{"level": 1, "maxVol": 500000, "mmr": 0}]), "mmr is 0, which cannot be"),
+        (altered("contract/ticker", indexPrice=-1), "indexPrice is -1, which cannot be"),
+        (altered("account/assets", bonus=-1), "bonus is -1, which cannot be"),
         (altered("contract/detail", futureType=2), "not modelled"),
         (altered("contract/detail", settleCoin="MX"), "not modelled"),
         (altered("contract/detail", baseCoin=""), "not modelled"),
@@ -180,6 +203,15 @@ def test_an_equity_that_does_not_follow_is_seen(tmp_path: Path) -> None:
         (altered("contract/ticker", fairPrice=0), "is zero"),
         (altered("contract/ticker", symbol="OTHER"), "no price of it"),
         (altered("contract/ticker", timestamp=1587442022003), "older than 60 s"),
+    ],
+)
+def test_what_cannot_be_read_makes_the_account_unknown(fault: Fault, reason: str) -> None:
+    assert reason in unknown(usdt(LONG), fault).reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
         (Fault("bad key", where="account/assets"), "does not accept the key"),
         (Fault("permission", where="open_positions"), "does not let this key read that"),
         (Fault("address", where="account/assets"), "from this address"),
@@ -190,29 +222,29 @@ def test_an_equity_that_does_not_follow_is_seen(tmp_path: Path) -> None:
         (Fault("html", where="contract/ticker"), "no JSON"),
     ],
 )
-def test_what_cannot_be_read_makes_the_account_unknown(tmp_path: Path, fault: Fault, reason: str) -> None:
-    account, _ = unknown(usdt(LONG), tmp_path, fault)
+def test_what_the_exchange_refuses_makes_the_account_unknown(tmp_path: Path, fault: Fault, reason: str) -> None:
+    account, _ = reading.unknown(usdt(LONG), tmp_path, fault)
     assert reason in account.reason
 
 
-def test_duplicates_are_never_counted_twice(tmp_path: Path) -> None:
-    assert "listed twice" in unknown(usdt(LONG, LONG), tmp_path)[0].reason
-    assert "listed twice" in unknown(usdt(LONG, LONG | {"positionId": 7}), tmp_path)[0].reason
+def test_duplicates_are_never_counted_twice() -> None:
+    assert "listed twice" in unknown(usdt(LONG, LONG)).reason
+    assert "listed twice" in unknown(usdt(LONG, LONG | {"positionId": 7})).reason
 
 
-def test_an_empty_account_is_none(tmp_path: Path) -> None:
-    assert scan(MexcDouble(wallets={"USDT": "0", "BTC": "0"}), tmp_path).accounts == ()
+def test_an_empty_account_is_none() -> None:
+    assert accounts(MexcDouble(wallets={"USDT": "0", "BTC": "0"})) == {}
 
 
-def test_a_trial_bonus_is_not_margin(tmp_path: Path) -> None:
+def test_a_trial_bonus_is_not_margin() -> None:
     double = usdt(LONG, assets={"USDT": {"bonus": 100, "frozenBalance": 50.5}})
-    account = accounts(double, tmp_path)["futures/USDT"]
+    account = accounts(double)["futures/USDT"]
     assert [(str(leg.amount), leg.weight) for leg in account.legs if not leg.position] == [("49849.5", Decimal(1)), ("50.5", Decimal(0))]
     assert "a trial bonus of 100 USDT is not counted" in account.assumptions
 
 
-def test_negative_equity_is_read_as_it_is(tmp_path: Path) -> None:
-    account = accounts(usdt(LONG, wallet="500"), tmp_path)["futures/USDT"]
+def test_negative_equity_is_read_as_it_is() -> None:
+    account = accounts(usdt(LONG, wallet="500"))["futures/USDT"]
     assert account.stated["equity"] == "-1500.0"
 
 
@@ -223,12 +255,12 @@ def test_a_second_scan_asks_four_times(tmp_path: Path) -> None:
     assert all(request.method == "GET" for request in double.log)
 
 
-def test_a_balance_that_moves_is_read_again(tmp_path: Path) -> None:
+def test_a_balance_that_moves_is_read_again() -> None:
     double = usdt(LONG)
     first = altered("account/assets", equity=1.0)
     first.times = 1
     double.faults.append(first)
-    assert str(accounts(double, tmp_path)["futures/USDT"].legs[0].amount) == "50000"
+    assert str(accounts(double)["futures/USDT"].legs[0].amount) == "50000"
 
 
 def test_two_keys_are_two_accounts(tmp_path: Path) -> None:
@@ -241,10 +273,28 @@ def test_two_keys_are_two_accounts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("skew", [-90.0, 90.0])
-def test_another_clock(tmp_path: Path, skew: float) -> None:
-    assert accounts(usdt(LONG, skew=skew), tmp_path)["futures/USDT"].known
+def test_another_clock(skew: float) -> None:
+    assert accounts(usdt(LONG, skew=skew))["futures/USDT"].known
 
 
 def test_rights_are_not_told(tmp_path: Path) -> None:
     [report] = scan(usdt(LONG), tmp_path).reports
     assert report.key == KeyRights()
+
+
+def test_damaged_answers_are_never_a_bug_nor_an_account_of_less() -> None:
+    double = usdt(LONG, SHORT, ALONE)
+    whole = accounts(double)
+    for place, worthless, found in damages(double):
+        for account in found:
+            assert "failed:" not in account.reason, (place, worthless, account.reason)
+        if found and all(account.known for account in found):
+            assert {account.market for account in found} == set(whole), (place, worthless)
+
+
+def test_over_the_wire_it_is_the_same(tmp_path: Path) -> None:
+    double = usdt(LONG, SHORT, ALONE)
+    wired, here = reading.accounts(double, tmp_path), accounts(double)
+    assert set(wired) == set(here)
+    for market, account in wired.items():
+        assert (account.legs, account.stated, account.self_check) == (here[market].legs, here[market].stated, here[market].self_check)

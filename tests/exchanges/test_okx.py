@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from defi_risk_adapters.exchanges.okx.records import Discount, discounted
+from defi_risk_adapters.exchanges.okx.published import Discount, discounted
 
 from defi_risk.health.normal import in_floats
 from defi_risk.model import Contract, Role

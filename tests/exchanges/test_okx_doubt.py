@@ -279,3 +279,78 @@ def test_over_the_wire_as_in_process(tmp_path: Path) -> None:
         assert [account.legs for account in wired.accounts] == [account.legs for account in near.accounts]
         assert [account.assumptions for account in wired.accounts] == [account.assumptions for account in near.accounts]
         assert all(map(checked, wired.accounts))
+
+
+def emptied(answer: Any, *fields: str) -> Any:
+    return changed(answer, **dict.fromkeys(fields, ""))
+
+
+CONTRADICTIONS: list[tuple[str, Callable[[Any], Any], str]] = [
+    # where, how the answer is changed, what is said
+    ("positions", lambda answer: answer | {"data": []}, "do not add up"),
+    ("positions", lambda answer: answer | {"data": answer["data"][1:]}, "do not add up"),
+    ("positions", lambda answer: changed(answer, pos=""), "pos is an empty text"),
+    ("positions", lambda answer: changed(answer, pos=None), "pos is missing"),
+    ("positions", lambda answer: changed(answer, pos="5"), "upl is not what lies between"),
+    ("positions", lambda answer: changed(answer, notionalUsd="3000"), "notionalUsd is not what its contracts are worth"),
+    ("positions", lambda answer: changed(answer, markPx="66000", notionalUsd="33000"), "upl is not what lies between"),
+    ("balance", lambda answer: coin_changed(answer, upl=None), "upl is missing"),
+    ("balance", lambda answer: coin_changed(answer, isoEq=None), "isoEq is missing"),
+    ("balance", lambda answer: coin_changed(answer, isoEq=""), "(isoEq)"),
+    ("balance", lambda answer: coin_changed(answer, isoUpl="-900"), "do not add up"),
+    ("balance", lambda answer: coin_changed(answer, liab=None), "liab is missing"),
+    ("balance", lambda answer: changed(answer, uTime="1" + "0" * 30), "uTime"),
+    ("instruments", lambda answer: changed(answer, ctVal="0.1"), "upl is not what lies between"),
+]
+
+
+@pytest.mark.parametrize(("where", "change", "says"), CONTRADICTIONS)
+def test_answers_that_contradict_each_other(where: str, change: Callable[[Any], Any], says: str) -> None:
+    """Positions that are not all there, or of another size, are no account with less to fear."""
+    account, report = unknown(futures_book(), Fault(where=where, change=change))
+    assert says in account.reason
+    assert report.status == "failed"
+
+
+def test_maintenance_margin_of_no_position() -> None:
+    """A list of positions that is empty, just as they have neither profit nor loss."""
+    double = OkxDouble(purses={"USDT": Purse("5000")})
+    double.faults.append(Fault(where="balance", change=lambda answer: coin_changed(answer, mmr="12")))
+    assert "no position is listed that it is for" in unknown(double)[0].reason
+    double.purses["USDT"] = Purse("5000", ordered="100")
+    [account] = accounts(double).values()
+    assert close(account, 5_000, 12)
+    assert any("open orders require USDT 12" in text for text in account.assumptions)
+
+
+@pytest.mark.parametrize("level", ["3", "4"])
+@pytest.mark.parametrize("fields", [("mgnRatio", "mmr"), ("adjEq",), ("adjEq", "mmr", "mgnRatio")])
+def test_a_pool_without_its_requirement_is_unknown(level: str, fields: tuple[str, ...]) -> None:
+    """It was shown as one that nothing is required of."""
+    double = multi_book(level=level, risk=(Decimal(40_000), Decimal(0)))
+    account, _ = unknown(double, Fault(where="balance", change=lambda answer: emptied(answer, *fields)))
+    assert "tells no adjEq or mmr" in account.reason
+
+
+def test_a_ratio_that_does_not_belong_to_the_requirement_shows() -> None:
+    double = multi_book(level="4", risk=(Decimal(40_000), Decimal(0)))
+    double.faults.append(Fault(where="balance", change=lambda answer: changed(answer, mgnRatio="1000000")))
+    [account] = accounts(double).values()
+    assert figures(account)[1] == pytest.approx(40_000)
+    assert not checked(account)
+
+
+def test_a_dated_future_without_its_date_is_unknown() -> None:
+    double = futures_book()
+
+    def without(answer: Any) -> Any:
+        return answer | {"data": [row | {"expTime": ""} for row in answer["data"]]}
+
+    double.faults.append(Fault(where="instruments", change=without))
+    assert "expTime is empty" in unknown(double)[0].reason
+
+
+def test_what_is_valued_at_nothing_is_said() -> None:
+    double = OkxDouble(purses={"GONE": Purse("5000", "0"), "USDT": Purse("700")})
+    [report] = found(double).reports
+    assert "GONE is left out: OKX values it at nothing" in report.notes

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from defi_risk.model import KeyRights, Role
+from tests.exchanges import reading
 from tests.exchanges.double import Fault
-from tests.exchanges.reading import accounts, scan, unknown
+from tests.exchanges.inside import accounts, checked, damages, unknown
+from tests.exchanges.reading import scan
 from tests.exchanges.weex import WeexDouble, position
 
 LONG = position("BTCUSDT", "LONG", "0.5", "61000", 20)
@@ -30,11 +32,11 @@ def rates(account: Any) -> list[Decimal]:
     return [leg.position.tiers[0].rate for leg in account.legs if leg.position]
 
 
-def test_a_balance_as_documented(tmp_path: Path) -> None:
+def test_a_balance_as_documented() -> None:
     row = {"asset": "USDT", "balance": "20.00000000", "availableBalance": "20.00000000", "frozen": "0", "unrealizePnl": "0"}
     double = usdt(wallet="20")
     double.faults.append(Fault(where="account/balance", change=lambda _: [row]))
-    account = accounts(double, tmp_path)["futures/USDT"]
+    account = accounts(double)["futures/USDT"]
     assert [(leg.role, str(leg.amount)) for leg in account.legs] == [(Role.MARGIN, "20")]
 
 
@@ -48,10 +50,8 @@ def test_a_balance_as_documented(tmp_path: Path) -> None:
         ([LONG, DOGE, ALONE], "9250", ["0.004", "0.02"]),
     ],
 )
-def test_rates_follow_from_the_exchanges_liquidation_prices(
-    tmp_path: Path, rows: list[dict[str, Any]], wallet: str, expected: list[str]
-) -> None:
-    found = accounts(usdt(*rows, wallet=wallet), tmp_path)
+def test_rates_follow_from_the_exchanges_liquidation_prices(rows: list[dict[str, Any]], wallet: str, expected: list[str]) -> None:
+    found = accounts(usdt(*rows, wallet=wallet))
     account = found["futures/USDT"]
     for rate, known in zip(rates(account), expected, strict=True):
         assert rate == pytest.approx(Decimal(known), rel=Decimal("0.005")), "as far as six decimals of a price tell"
@@ -67,15 +67,15 @@ def test_rates_follow_from_the_exchanges_liquidation_prices(
         assert any("isolated positions too" in said for said in account.assumptions)
 
 
-def test_marks_funding_and_entries(tmp_path: Path) -> None:
-    [leg] = [leg for leg in accounts(usdt(LONG), tmp_path)["futures/USDT"].legs if leg.position]
+def test_marks_funding_and_entries() -> None:
+    [leg] = [leg for leg in accounts(usdt(LONG))["futures/USDT"].legs if leg.position]
     assert leg.position
     assert (leg.position.size, leg.position.entry, leg.position.mark) == (Decimal("0.5"), Decimal(61000), Decimal(60000))
     assert leg.position.funding_8h == Decimal("0.00005618")
 
 
-def test_announced_brackets_where_no_price_is_shown(tmp_path: Path) -> None:
-    account = accounts(usdt(GOLD, wallet="79000"), tmp_path)["futures/USDT"]
+def test_announced_brackets_where_no_price_is_shown() -> None:
+    account = accounts(usdt(GOLD, wallet="79000"))["futures/USDT"]
     assert [str(rate) for rate in rates(account)] == ["0.002"]
     [leg] = [leg for leg in account.legs if leg.position]
     assert leg.position
@@ -83,25 +83,25 @@ def test_announced_brackets_where_no_price_is_shown(tmp_path: Path) -> None:
     assert any("those published on 2026-03-04" in said for said in account.assumptions)
 
 
-def test_without_price_and_brackets_the_account_is_unknown(tmp_path: Path) -> None:
-    account, _ = unknown(usdt(LONG, wallet="40000"), tmp_path)
+def test_without_price_and_brackets_the_account_is_unknown() -> None:
+    account = unknown(usdt(LONG, wallet="40000"))
     assert "tells neither brackets nor a liquidation price of BTCUSDT:long" in account.reason
 
 
-def test_both_sides_of_a_contract_do_not_determine_its_rates(tmp_path: Path) -> None:
-    account, _ = unknown(usdt(LONG, position("BTCUSDT", "SHORT", "0.1", "61000", 20)), tmp_path)
+def test_both_sides_of_a_contract_do_not_determine_its_rates() -> None:
+    account = unknown(usdt(LONG, position("BTCUSDT", "SHORT", "0.1", "61000", 20)))
     assert "both sides of one contract" in account.reason
 
 
-def test_positions_kept_apart_are_accounts_of_their_own(tmp_path: Path) -> None:
+def test_positions_kept_apart_are_accounts_of_their_own() -> None:
     rows = [ALONE | {"separatedMode": "SEPARATED", "separatedOpenOrderId": number, "id": number} for number in (71, 72)]
-    found = accounts(usdt(*rows, wallet="700"), tmp_path)
+    found = accounts(usdt(*rows, wallet="700"))
     assert set(found) == {"futures/USDT", "futures/BTCUSDT/short-71/isolated", "futures/BTCUSDT/short-72/isolated"}
     assert str(found["futures/USDT"].legs[0].amount) == "200"
 
 
-def test_margin_that_grows_by_itself_is_said(tmp_path: Path) -> None:
-    found = accounts(usdt(ALONE | {"isAutoAppendIsolatedMargin": True}), tmp_path)
+def test_margin_that_grows_by_itself_is_said() -> None:
+    found = accounts(usdt(ALONE | {"isAutoAppendIsolatedMargin": True}))
     assert any("by itself" in said for said in found["futures/BTCUSDT/short/isolated"].assumptions)
 
 
@@ -129,12 +129,11 @@ def listed(**change: Any) -> Fault:
     return Fault(where="exchangeInfo", change=change_it)
 
 
-def test_a_profit_that_does_not_follow_is_seen(tmp_path: Path) -> None:
+def test_a_profit_that_does_not_follow_is_seen() -> None:
     double = usdt(LONG)
     double.faults.append(altered("account/balance", unrealizePnl="-900.0", balance="4100.0"))
-    account = accounts(double, tmp_path)["futures/USDT"]
-    assert account.self_check
-    assert not account.self_check.match
+    account = accounts(double)["futures/USDT"]
+    assert not checked(account).match
     assert account.stated["unrealizePnl"] == "-500.0"
 
 
@@ -152,6 +151,8 @@ def test_a_profit_that_does_not_follow_is_seen(tmp_path: Path) -> None:
         (altered("allPosition", marginType="ISOLATED", isolatedMargin="0"), "tells no margin of it"),
         (without("allPosition", "openValue"), "openValue is missing"),
         (without("allPosition", "id"), "id is missing"),
+        (without("allPosition", "unrealizePnl"), "unrealizePnl is missing"),
+        (altered("premiumIndex", indexPrice="-1"), "indexPrice is -1, which cannot be"),
         (without("account/balance", "unrealizePnl"), "unrealizePnl is missing"),
         (altered("account/balance", balance=""), "balance is an empty text"),
         (altered("premiumIndex", symbol="OTHER"), "no mark of it"),
@@ -160,6 +161,15 @@ def test_a_profit_that_does_not_follow_is_seen(tmp_path: Path) -> None:
         (listed(forwardContractFlag=False), "not modelled"),
         (listed(marginAsset="BTC"), "not modelled"),
         (listed(baseAsset=""), "not modelled"),
+    ],
+)
+def test_what_cannot_be_read_makes_the_account_unknown(fault: Fault, reason: str) -> None:
+    assert reason in unknown(usdt(LONG), fault).reason
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
         (Fault("bad key", where="account/balance"), "does not accept the key"),
         (Fault("permission", where="allPosition"), "does not let this key read that"),
         (Fault("address", where="account/balance"), "from this address"),
@@ -169,32 +179,32 @@ def test_a_profit_that_does_not_follow_is_seen(tmp_path: Path) -> None:
         (Fault("html", where="premiumIndex"), "no JSON"),
     ],
 )
-def test_what_cannot_be_read_makes_the_account_unknown(tmp_path: Path, fault: Fault, reason: str) -> None:
-    account, _ = unknown(usdt(LONG), tmp_path, fault)
+def test_what_the_exchange_refuses_makes_the_account_unknown(tmp_path: Path, fault: Fault, reason: str) -> None:
+    account, _ = reading.unknown(usdt(LONG), tmp_path, fault)
     assert reason in account.reason
 
 
-def test_duplicates_are_never_counted_twice(tmp_path: Path) -> None:
-    assert "listed twice" in unknown(usdt(LONG, LONG), tmp_path)[0].reason
-    assert "listed twice" in unknown(usdt(LONG, LONG | {"id": 7}), tmp_path)[0].reason
+def test_duplicates_are_never_counted_twice() -> None:
+    assert "listed twice" in unknown(usdt(LONG, LONG)).reason
+    assert "listed twice" in unknown(usdt(LONG, LONG | {"id": 7})).reason
     double = usdt(LONG)
-    assert "listed twice" in unknown(double, tmp_path, Fault(where="account/balance", change=lambda right: right * 2))[0].reason
+    assert "listed twice" in unknown(double, Fault(where="account/balance", change=lambda right: right * 2)).reason
 
 
-def test_an_empty_account_is_none(tmp_path: Path) -> None:
-    assert scan(usdt(wallet="0"), tmp_path).accounts == ()
-    assert scan(WeexDouble(), tmp_path).accounts == ()
+def test_an_empty_account_is_none() -> None:
+    assert accounts(usdt(wallet="0")) == {}
+    assert accounts(WeexDouble()) == {}
 
 
-def test_a_position_without_a_wallet_is_not_an_empty_account(tmp_path: Path) -> None:
-    account, _ = unknown(WeexDouble(positions=[LONG]), tmp_path)
+def test_a_position_without_a_wallet_is_not_an_empty_account() -> None:
+    account = unknown(WeexDouble(positions=[LONG]))
     assert "lists no such asset" in account.reason
 
 
-def test_wallets_of_two_assets(tmp_path: Path) -> None:
+def test_wallets_of_two_assets() -> None:
     double = usdt(LONG, position("ETHUSDC", "LONG", "3", "2100", 5))
     double.wallets["USDC"] = "1500"
-    assert set(accounts(double, tmp_path)) == {"futures/USDT", "futures/USDC"}
+    assert set(accounts(double)) == {"futures/USDT", "futures/USDC"}
 
 
 def test_a_second_scan_asks_four_times(tmp_path: Path) -> None:
@@ -204,19 +214,57 @@ def test_a_second_scan_asks_four_times(tmp_path: Path) -> None:
     assert all(request.method == "GET" for request in double.log)
 
 
-def test_a_balance_that_moves_is_read_again(tmp_path: Path) -> None:
+def test_a_balance_that_moves_is_read_again() -> None:
     double = usdt(LONG)
     first = altered("account/balance", balance="1.00000000")
     first.times = 1
     double.faults.append(first)
-    assert str(accounts(double, tmp_path)["futures/USDT"].legs[0].amount) == "5000"
+    assert str(accounts(double)["futures/USDT"].legs[0].amount) == "5000"
+
+
+def test_a_position_that_is_not_listed_is_missed() -> None:
+    reason = unknown(usdt(ALONE), Fault(where="allPosition", change=lambda _: [])).reason
+    assert "unrealizePnl of USDT is -100.00000000, and the exchange lists no position" in reason
+
+
+def test_what_orders_have_frozen_is_said() -> None:
+    double = usdt(LONG)
+    double.faults.append(altered("account/balance", frozen="81.2824"))
+    assert any("(81.2824 USDT)" in said for said in accounts(double)["futures/USDT"].assumptions)
+
+
+@pytest.mark.parametrize("change", [{"side": "LONG", "liquidatePrice": "58000"}, {"openValue": "5000"}, {"unrealizePnl": "100"}])
+def test_the_profit_of_an_isolated_position_is_compared(change: dict[str, Any]) -> None:
+    double = usdt(position("BTCUSDT", "SHORT", "0.1", "58000", 20, margin="500"))
+    assert checked(accounts(double)["futures/BTCUSDT/short/isolated"]).match
+    double.faults.append(altered("allPosition", **change))
+    found = accounts(double)
+    assert not any(account.known and checked(account).match for account in found.values() if account.mode == "isolated")
 
 
 @pytest.mark.parametrize("skew", [-90.0, 90.0])
-def test_another_clock(tmp_path: Path, skew: float) -> None:
-    assert accounts(usdt(LONG, skew=skew), tmp_path)["futures/USDT"].known
+def test_another_clock(skew: float) -> None:
+    assert accounts(usdt(LONG, skew=skew))["futures/USDT"].known
 
 
 def test_rights_are_not_told(tmp_path: Path) -> None:
     [report] = scan(usdt(LONG), tmp_path).reports
     assert report.key == KeyRights()
+
+
+def test_damaged_answers_are_never_a_bug_nor_an_account_of_less() -> None:
+    double = usdt(LONG, DOGE, ALONE, wallet="9250")
+    whole = accounts(double)
+    for place, worthless, found in damages(double):
+        for account in found:
+            assert "failed:" not in account.reason, (place, worthless, account.reason)
+        if found and all(account.known for account in found):
+            assert {account.market for account in found} == set(whole), (place, worthless)
+
+
+def test_over_the_wire_it_is_the_same(tmp_path: Path) -> None:
+    double = usdt(LONG, DOGE, ALONE, wallet="9250")
+    wired, here = reading.accounts(double, tmp_path), accounts(double)
+    assert set(wired) == set(here)
+    for market, account in wired.items():
+        assert (account.legs, account.stated, account.self_check) == (here[market].legs, here[market].stated, here[market].self_check)

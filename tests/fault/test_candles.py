@@ -6,13 +6,15 @@ import logging
 import sys
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
-from defi_risk.book import parse
+from defi_risk import desks
+from defi_risk.book import Book, parse
 from defi_risk.errors import UnknownName, UsageError
 from defi_risk.gathering import Gathered, gather
 from defi_risk.history import DAY, HOUR, correlation_shift, volatility_shift
@@ -51,6 +53,22 @@ price = "1"
 """
 pytestmark = pytest.mark.slow
 HANGS = ("hang", "dribble", "cut")
+
+
+class NoAccounts(desks.Reading):
+    """The entry of the exchange is there for its address: its account is not what these tests are about."""
+
+    def __init__(self, book: Book, *_: object) -> None:
+        super().__init__(replace(book, exchanges=()), Deadline(1), None)
+
+
+@pytest.fixture(autouse=True)
+def _no_accounts(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]  # pytest runs it
+    def nothing(_: Book) -> None:
+        """Nobody needs the keys."""
+
+    monkeypatch.setattr(desks, "check", nothing)
+    monkeypatch.setattr(desks, "Reading", NoAccounts)
 
 
 @pytest.fixture

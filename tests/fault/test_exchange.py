@@ -165,6 +165,7 @@ ARGUMENTS: dict[str, Any] = {
     "triggerPrice": 1, "trailingAmount": 1, "trailingPercent": 1, "takeProfit": 1, "stopLoss": 1, "clientOrderId": "1",
 }  # fmt: skip
 VERBS = ("create_", "cancel_", "edit_", "set_", "add_margin", "reduce_margin", "borrow_", "repay_", "close_", "withdraw", "transfer")
+SIGNED_OTHERWISE = ("lighter", "dydx")  # ccxt refuses some by itself, for want of a library or an account
 OWN = ("set_markets", "set_sandbox_mode", "set_property", "set_headers", "set_last", "set_market", "create_safe", "set_proxy")
 
 
@@ -180,10 +181,14 @@ def trades(exchange: Any) -> dict[str, Callable[[], Any]]:
     return found
 
 
-def posts(exchange: Any) -> list[str]:
-    """ccxt's implicit methods that are no GETs."""
-    kinds = ("Post", "Put", "Delete", "Patch")
-    return [name for name in dir(type(exchange)) if name[0].islower() and "_" not in name and any(kind in name for kind in kinds)]
+def implicit(exchange: Any) -> list[str]:
+    """ccxt's methods of one request each, one name for each: GETs too, for there are exchanges that trade by them."""
+    found: dict[tuple[str, ...], str] = {}
+    for name in dir(type(exchange)):
+        entry = inspect.getattr_static(type(exchange), name)
+        if hasattr(entry, "api") and hasattr(entry, "unbound_method"):
+            found[str(entry.path), str(entry.api), str(entry.method)] = name
+    return list(found.values())
 
 
 def market(exchange: Any) -> dict[str, Any]:
@@ -198,7 +203,7 @@ def market(exchange: Any) -> dict[str, Any]:
 def test_nothing_that_trades_or_moves_funds_leaves(name: str) -> None:
     """Every method of ccxt that could do harm, called on the very object that reads: the server hears of none, and the error is ours."""
     double = PlainExchange()
-    keys = {"apiKey": "k" * 32, "secret": "s" * 32, "password": "p", "uid": "1", "walletAddress": "0x" + "1" * 40}
+    keys = {"apiKey": "k" * 32, "secret": "s" * 32, "password": "p", "uid": "1", "walletAddress": "0x" + "1" * 40, "privateKey": "1" * 64}
     reads = [request for read in installed(name).reads.values() for request in read.requests]
     stopped = 0
     with serving(double) as url:
@@ -208,18 +213,18 @@ def test_nothing_that_trades_or_moves_funds_leaves(name: str) -> None:
         line.exchange.set_markets(with_markets)
         calls = trades(line.exchange)
         assert {"create_order", "withdraw", "transfer", "set_leverage"} <= set(calls)
-        others = {post: getattr(line.exchange, post) for post in posts(line.exchange)}
+        others = {one: getattr(line.exchange, one) for one in implicit(line.exchange)}
         for method, call in {**calls, **others}.items():
             try:
                 line.call(call, reads)
             except SourceError as error:
                 stopped += method in others and "not on the list of reads was stopped" in str(error)
             else:
-                assert method not in (*others, "create_order", "withdraw", "transfer", "set_leverage"), method
+                assert method not in ("create_order", "withdraw", "transfer", "set_leverage"), method
         line.close()
     heard = {request.line for request in double.log}  # ccxt looks at the account before it trades, which is what we read, too
     assert not [one for one in heard if not any(gate.pattern(read).fullmatch(one) for read in reads)]
-    assert stopped > len(others) * 0.8
+    assert stopped > len(others) * (0.4 if name in SIGNED_OTHERWISE else 0.75)
 
 
 def test_one_part_of_a_path_is_one_plain_name() -> None:

@@ -105,10 +105,9 @@ def of_account(account: Mapping[Key, Answer], risks: Mapping[Key, Answer]) -> li
         if size != _size(risk, side):
             raise BadAnswer(f"account and positions hold another size of {key[0]}")
         worth = abs(_worth(row))
-        mark = risk["markPrice"].decimal(0, MOST)
-        if not worth or not mark:
-            raise OutOfRange(f"{key[0]} has no mark price")
-        there = abs(_worth(risk))  # at its own mark, a moment earlier
+        mark, there = risk["markPrice"].decimal(0, MOST), abs(_worth(risk))  # a moment earlier
+        if not worth or not there or not mark:
+            raise OutOfRange(f"{key[0]} has no mark price, or no notional")
         if abs(there - worth) > _ROUNDING * there:
             moved = EXACT.divide(worth, there)
             mark = EXACT.multiply(mark, moved) if row.get("notionalValue") is None else EXACT.divide(mark, moved)
@@ -162,7 +161,7 @@ def _isolated(row: Answer, risk: Answer) -> Decimal | None:
     said = flag.flag() if flag is not None else kind.text() == "isolated" if kind is not None else bool(amount)
     if not said and amount:
         raise BadAnswer(f"{row['symbol'].text(40)} is cross, and has an isolated wallet")
-    if said and wallet is None:
+    if said and not amount:
         raise BadAnswer(f"{row['symbol'].text(40)} is isolated, and has no wallet")
     return amount if said else None
 
@@ -179,7 +178,7 @@ def of_portfolio(risks: Mapping[Key, Answer]) -> list[Held]:
     for (symbol, side), risk in risks.items():
         mark, worth = risk["markPrice"].decimal(0, MOST), abs(_worth(risk))
         if not worth or not mark:
-            raise OutOfRange(f"{symbol} has no mark price")
+            raise OutOfRange(f"{symbol} has no mark price, or no notional")
         found.append(
             Held(
                 symbol,

@@ -161,7 +161,10 @@ def _tiers(row: Answer, symbol: str) -> tuple[Tier, ...]:
         names = ("notionalFloor", "qtylFloor", "qtyFloor")
         floor = next((field for name in names if (field := part.get(name)) is not None), None)
         low = part["notionalFloor"] if floor is None else floor
-        rows.append(Tier(low.decimal(0, MOST), part["maintMarginRatio"].decimal(0, 1), part["cum"].decimal(0, MOST)))
+        rate = part["maintMarginRatio"].decimal(0, 1)
+        if not rate:
+            raise OutOfRange(f"a bracket of {shown(symbol)} has no maintenance rate")
+        rows.append(Tier(low.decimal(0, MOST), rate, part["cum"].decimal(0, MOST)))
     told = tuple(sorted(rows, key=lambda tier: tier.floor))
     for tier, right in zip(told, brackets((tier.floor, tier.rate) for tier in told), strict=True):
         if abs(tier.deduction - right.deduction) > _SLACK * max(Decimal(1), right.deduction):

@@ -11,6 +11,7 @@ from defi_risk.answers import Answer
 from defi_risk.errors import OutOfRange, Unsupported
 from defi_risk.model import Account, Leg, SelfCheck, Side, SourceReport
 from defi_risk.spi import Desk, ExchangeCall, Failed, Requests
+from defi_risk.text import shown
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.binance import holdings, modes
 from defi_risk_adapters.exchanges.binance.holdings import ONE, Held, Line, added, verbatim
@@ -207,8 +208,8 @@ def _multi(
     if any(one.wallet is not None for one in positions):
         raise Unsupported("a position is isolated in multi-assets mode, where none can be")
     by_coin = {coin: [one for one in positions if told.contracts[one.symbol].coin == coin] for coin in _coins(coins, positions, told)}
-    if missing := next((coin for coin in by_coin if coin not in rates), None):
-        raise Unsupported(f"{missing} is in no index of multi-assets mode", hint="scan again, or take it out of the futures wallet")
+    if (missing := next((coin for coin in by_coin if coin not in rates), None)) is not None:
+        raise Unsupported(f"{shown(missing)} is in no index of multi-assets mode", hint="scan again, or take it out of the futures wallet")
     lines: list[Line] = []
     counted, needed, worth = ZERO, ZERO, ZERO
     net: dict[str, Decimal] = {}

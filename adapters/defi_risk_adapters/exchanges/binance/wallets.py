@@ -86,17 +86,17 @@ def accounts(
 ) -> list[Account]:
     """The cross account of one coin, if anything is in it, and its isolated ones."""
     cross = [one for one in lines if one.held.wallet is None]
+    isolated = [(one, own) for one in lines if (own := one.held.wallet) is not None]
     found: list[Account] = []
     if wallet.doubted:
         found.append(_unsettled(at, family, wallet))
     elif cross or wallet.cross:
-        alone = len(cross) == len(lines)
-        found.append(_account(at, (family, wallet.coin), "cross", wallet, wallet.cross, cross, price, assumptions, alone=alone))
-    for one in lines:
-        if one.held.wallet is not None:
-            sides = () if one.held.side == "BOTH" else (one.held.side,)
-            parts = (family, one.held.symbol, *sides, "isolated")
-            found.append(_account(at, parts, "isolated", wallet, one.held.wallet, [one], price, assumptions, alone=False))
+        apart = [own for _, own in isolated]
+        found.append(_account(at, (family, wallet.coin), "cross", wallet, wallet.cross, cross, price, assumptions, apart))
+    for one, own in isolated:
+        sides = () if one.held.side == "BOTH" else (one.held.side,)
+        parts = (family, one.held.symbol, *sides, "isolated")
+        found.append(_account(at, parts, "isolated", wallet, own, [one], price, assumptions))
     return found
 
 
@@ -121,9 +121,11 @@ def _account(
     lines: Sequence[Line],
     price: Decimal | None,
     assumptions: Sequence[str],
-    *,
-    alone: bool,
+    apart: Sequence[Decimal] = (),
 ) -> Account:
+    """The cross account of a coin, `apart` being the wallets of its isolated positions, or one of these. The exchange's profit and
+    maintenance margin of a coin are of all together.
+    """
     leg = margin(at, wallet.coin, balance, price)
     leg = at_par(leg) if wallet.coin in DOLLARS else leg
     gained, needed = holdings.gains(lines), holdings.needs(lines)
@@ -139,9 +141,9 @@ def _account(
     ours |= {name: str(balance), "maintMargin": cut(needed), "marginBalance": cut(equity), **ratio(needed, equity)}
     if mode == "cross":
         ours["crossUnPnl"] = cut(gained)
-        if "totalWalletBalance" in wallet.told:
-            ours["totalWalletBalance"] = str(wallet.balance)
-        names = ("crossWalletBalance", "totalWalletBalance", "crossUnPnl", *(("maintMargin", "marginBalance") if alone else ()))
+        sums = [name for name in ("walletBalance", "totalWalletBalance") if name in wallet.told]
+        ours |= dict.fromkeys(sums, str(holdings.added([balance, *apart])))
+        names = ("crossWalletBalance", *sums, "crossUnPnl", *(() if apart else ("maintMargin", "marginBalance")))
         theirs |= {key: wallet.told[key] for key in names if key in wallet.told}
     else:
         theirs[name] = str(balance)

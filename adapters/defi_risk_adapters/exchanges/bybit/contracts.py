@@ -171,9 +171,7 @@ def _ticker(row: Answer) -> Ticker:
 def _bare(at: Desk, held: Held, contract: _Contract, ticker: Ticker) -> Position:
     """The position but for what it must be margined with."""
     coin = at.factor_of(contract.settle)
-    hours = contract.hours and (
-        ticker.hours or contract.hours
-    )  # the contract's are hours old, and Bybit shortens them when funding is high
+    hours = contract.hours and (ticker.hours or contract.hours)  # the contract's may be outdated: Bybit shortens them
     funding = per_8h(ticker.funding, hours) if ticker.funding is not None and hours else None
     return Position(
         size=held.size,

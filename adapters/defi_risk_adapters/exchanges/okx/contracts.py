@@ -22,24 +22,15 @@ from defi_risk.text import shown
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges import common
 from defi_risk_adapters.exchanges.common import ZERO
-from defi_risk_adapters.exchanges.okx.records import (
-    CONTRACTS,
-    DRIFT,
-    DUST,
-    ROUND,
-    Balance,
-    Bracket,
-    Discount,
-    Fees,
-    Funding,
-    Held,
-    Instrument,
-)
+from defi_risk_adapters.exchanges.okx.published import Bracket, Discount, Fees, Funding, Instrument
+from defi_risk_adapters.exchanges.okx.records import CONTRACTS, DRIFT, DUST, ROUND, Balance, Held
 
 ONE: Final = Decimal(1)
 DOLLARS: Final = ("USDT", "USDC", "USDG", "USD")
 SHOWN: Final = 8
 SAME_RATE: Final = Decimal("0.0001")
+WRONG: Final = Decimal("0.1")
+"""Share by which a notional in USD may differ from that in a dollar coin: it is to find a wrong number of contracts, or their value."""
 NEAR: Final = Decimal("0.1")
 """How near to the mark a liquidation price of ours must be for the exchange to be expected to tell one too."""
 
@@ -138,6 +129,9 @@ def opened(at: Desk, tables: Tables, held: Held, weight: Decimal = ONE, *, portf
     between = common.profit(replace(bare, unrealized_pnl=None))
     if abs(EXACT.subtract(held.profit, between)) > EXACT.multiply(DRIFT, common.notional(bare)):
         raise OutOfRange(f"{held.symbol}: upl is not what lies between avgPx and markPx")
+    worth = bare.size.copy_abs() if instrument.contract is Contract.INVERSE else common.notional(bare)
+    if held.usd is not None and instrument.quote in DOLLARS and abs(EXACT.subtract(held.usd, worth)) > EXACT.multiply(WRONG, worth):
+        raise OutOfRange(f"{held.symbol}: notionalUsd is not what its contracts are worth (pos, ctVal)")
     paid = tables.funding.get(held.symbol)
     if paid is not None:
         bare = replace(bare, funding_8h=common.per_8h(paid.rate, paid.hours))
@@ -203,12 +197,16 @@ def add_up(balance: Balance, held: Sequence[Held], tables: Tables) -> None:
         return
     for code, coin in balance.coins.items():
         mine = [(each, instrument) for each, instrument in listed if instrument.settle == code]
+        alone = [each for each, _ in mine if each.isolated]
+        backed = total(EXACT.add(each.margin or ZERO, each.profit) for each in alone)
         for isolated, told in ((False, coin.profit), (True, coin.isolated_profit)):
             some = [(each, instrument) for each, instrument in mine if each.isolated is isolated]
             slack = max(EXACT.multiply(DRIFT, total(instrument.notional(each.contracts, each.mark) for each, instrument in some)), DUST)
             if abs(EXACT.subtract(told, total(each.profit for each, _ in some))) > slack:
                 raise OutOfRange(f"positions that settle in {code} do not add up to what the balance says of them (upl)")
-        if coin.maintenance and not coin.ordered and all(each.isolated for each, _ in mine):
+            if isolated and abs(EXACT.subtract(coin.isolated, backed)) > slack:
+                raise OutOfRange(f"isolated positions that settle in {code} do not add up to what the balance says of them (isoEq)")
+        if coin.maintenance and not (coin.ordered or coin.liability) and all(each.isolated for each, _ in mine):
             raise OutOfRange(f"the balance asks for maintenance margin in {code} (mmr), and no position is listed that it is for")
 
 
@@ -266,6 +264,12 @@ def digits(number: Decimal, like: str) -> str:
     whole, _, part = text.partition(".")
     kept = part[:decimals] + part[decimals:].rstrip("0")
     return f"{whole}.{kept}" if kept else whole
+
+
+def would_borrow(at: Desk, code: str, price: Decimal | None, amount: Decimal, rate: Decimal) -> list[Leg]:
+    """What open orders would borrow, as if it were borrowed and still there: worth nothing together, but it has its requirement."""
+    there = replace(common.margin(at, code, amount, price), movable=False)
+    return [priced(at, leg)[0] for leg in (there, common.debt(at, code, amount, price, maintenance_rate=rate))]
 
 
 def priced(at: Desk, leg: Leg) -> tuple[Leg, tuple[str, ...]]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from defi_risk.errors import Unsupported
-from defi_risk.model import Account, Leg, LiquidationRule, SelfCheck, Side
+from defi_risk.model import ONE, Account, Leg, LiquidationRule, SelfCheck, Side
 from defi_risk.spi import Desk
 from defi_risk.text import shown
 from defi_risk.units import EXACT
@@ -28,6 +28,7 @@ from defi_risk_adapters.exchanges.okx.contracts import (
     required_of,
     stated_price,
     total,
+    would_borrow,
 )
 from defi_risk_adapters.exchanges.okx.records import ROUND, Balance, Coin, Held
 
@@ -103,6 +104,10 @@ def cross(at: Desk, code: str, coin: Coin | None, held: Sequence[Held], tables: 
         alone = all(other is each or other.instrument.base != each.instrument.base for other in positions)
         stated_price(each, liquidation_price(sides, cushion), ours, theirs, compared=alone)
     legs: list[Leg] = [leg, *(each.as_leg(at) for each in positions)]
+    if coin and coin.maintenance and not positions:
+        orders = f"open orders require {code} {coin.maintenance:f} of maintenance margin"
+        assumed = (*assumed, f"{orders}: shown as a debt of that size, and what it bought")
+        legs += would_borrow(at, code, price_of(coin, ()), coin.maintenance, ONE)
     return replace(
         account,
         legs=tuple(legs),

@@ -19,9 +19,22 @@ from defi_risk.spi import Desk
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges import common
 from defi_risk_adapters.exchanges.common import ZERO
-from defi_risk_adapters.exchanges.okx.contracts import ONE, Open, Tables, digits, fitted, needs, opened, priced, required_of, total
+from defi_risk_adapters.exchanges.okx.contracts import (
+    ONE,
+    Open,
+    Tables,
+    digits,
+    fitted,
+    needs,
+    opened,
+    priced,
+    required_of,
+    total,
+    would_borrow,
+)
 from defi_risk_adapters.exchanges.okx.futures import SCALE, blank, price_of, unknown
-from defi_risk_adapters.exchanges.okx.records import ROUND, Balance, Coin, Held, discounted
+from defi_risk_adapters.exchanges.okx.published import discounted
+from defi_risk_adapters.exchanges.okx.records import ROUND, Balance, Coin, Held
 
 TOLERANCE: Final = Decimal("0.01")
 """Balance and positions are two answers, some 0.1 s apart: 0.1 % of price at tenfold leverage."""
@@ -230,14 +243,13 @@ class _Pool:
         return True
 
     def _borrow(self, more: Decimal) -> None:
-        """What open orders would borrow, as if it were borrowed and still there: worth nothing together, but it has its requirement."""
+        """Let what open orders would borrow have the requirement."""
         share = max(self.shares, key=lambda share: (share.coin.borrowing, EXACT.multiply(share.coin.ordered, share.price)))
         usd, code = max(self.balance.notional, more), share.coin.code
         amount = ROUND.divide(usd, share.price)
         would = f"open orders would borrow {usd:.2f} USD, which require {more:.2f}"
         self.assumptions.append(f"{would}: shown as a debt in {code} and what it bought")
-        there = replace(common.margin(self.at, code, amount, share.price), movable=False)
-        self.legs += [there, common.debt(self.at, code, amount, share.price, maintenance_rate=ROUND.divide(more, usd))]
+        self.legs += would_borrow(self.at, code, share.price, amount, ROUND.divide(more, usd))
 
     def figures(self) -> tuple[dict[str, str], dict[str, str]]:
         """Our figures and the exchange's, under its names."""

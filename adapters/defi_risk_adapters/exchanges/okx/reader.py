@@ -17,20 +17,8 @@ from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Request
 from defi_risk_adapters.exchanges.common import steady
 from defi_risk_adapters.exchanges.okx import futures, pooled
 from defi_risk_adapters.exchanges.okx.contracts import Tables, add_up
-from defi_risk_adapters.exchanges.okx.records import (
-    CONTRACTS,
-    Balance,
-    Bracket,
-    Config,
-    Fees,
-    Held,
-    brackets,
-    discounts,
-    funding,
-    holdings,
-    positions,
-    rows,
-)
+from defi_risk_adapters.exchanges.okx.published import Bracket, Fees, brackets, discounts, funding
+from defi_risk_adapters.exchanges.okx.records import CONTRACTS, Balance, Config, Held, holdings, positions, rows
 
 RIGHTS: Final = frozenset(("read_only", "trade", "withdraw"))
 DAY_PART: Final = 21_600
