@@ -56,12 +56,21 @@ def test_the_portfolio_service_tells_the_mode_where_the_flag_is_not_there(tmp_pa
     assert list(accounts(exchange, tmp_path)) == ["portfolio"]
 
 
-def test_a_mode_that_nobody_tells_is_an_unknown_account(tmp_path: Path) -> None:
-    exchange = short()
-    exchange.without = {INFO}
-    account, report = unknown(exchange, tmp_path)
+def test_an_answer_without_the_mode_is_an_unknown_account(tmp_path: Path) -> None:
+    account, report = unknown(short(), tmp_path, Fault("empty object", INFO))
     assert "does not tell whether this account is in portfolio margin" in account.reason
     assert report.status == "ok"
+
+
+def test_funds_in_the_futures_wallet_tell_the_mode_where_nothing_can_be_asked(tmp_path: Path) -> None:
+    exchange = short()
+    exchange.without = {INFO}
+    [account] = accounts(exchange, tmp_path).values()
+    assert matches(account)
+    assert any("funds in its futures wallet say that it is not" in text for text in account.assumptions)
+    exchange.wallets, exchange.positions = {}, []
+    account, _ = unknown(exchange, tmp_path)
+    assert "the wallet is empty" in account.reason
 
 
 def test_the_book_may_say_the_mode_of_an_account_that_has_funds(tmp_path: Path) -> None:

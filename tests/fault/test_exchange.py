@@ -316,11 +316,15 @@ def test_a_time_that_is_refused_again_is_an_error_with_a_remedy() -> None:
 
 @pytest.mark.parametrize("told", [None, "soon", "-5", 10**30, True, "1e12", 0, "9" * 5_000, [], "١٢٣"])
 def test_a_time_that_is_none(told: Any) -> None:
-    with (
-        pytest.raises(BadAnswer, match=r"gave (a time that|an answer that)"),
-        asking(PlainExchange(faults=[Fault(where=TIME, change=lambda _: {"serverTime": told})])),
-    ):
-        pass
+    """This machine's clock has to do, and the source says so; the exchange may still refuse the time of a request."""
+    with asking(PlainExchange(faults=[Fault(where=TIME, change=lambda _: {"serverTime": told})])) as source:
+        assert source.offset == 0
+        [note] = source.notes
+        assert "the exchange's clock could not be read" in note
+        assert source.answer([ExchangeCall("account")])[0]["accountType"] == "SPOT"
+    skewed = PlainExchange(skew=90, faults=[Fault(where=TIME, change=lambda _: {"serverTime": told})])
+    with asking(skewed) as source:
+        assert isinstance(source.answer([ExchangeCall("account")])[0], BadAnswer)
 
 
 def test_every_way_by_which_ccxt_reads_the_clock_is_the_exchanges() -> None:
@@ -440,6 +444,7 @@ def test_kept_reads_are_shared_by_accounts_only_where_they_are_public(cache: Cac
             with Exchange(settings(url), Plain(), Deadline(20), cache) as source:
                 source.open()
                 balance, told = source.answer(asks)
+                source.keep()
             assert balance["info"]["accountType"] == "SPOT"
             assert told["standardCommission"]["maker"] == "0.001"
         assert lines(double) == [TIME, MARKETS, ACCOUNT, FEES, ACCOUNT]
@@ -452,6 +457,31 @@ def test_kept_reads_are_shared_by_accounts_only_where_they_are_public(cache: Cac
         with Exchange(settings(url), Plain(), Deadline(20), cache) as source:
             source.answer([ExchangeCall("fees", (("symbol", "ETHUSDT"),))])
         assert lines(double)[5:] == [FEES, FEES]
+
+
+def test_what_was_not_found_sound_is_asked_for_again(cache: Cache) -> None:
+    double, fees = PlainExchange(), ExchangeCall("fees", (("symbol", "BTCUSDT"),))
+    with serving(double) as url:
+        for _ in range(2):
+            with Exchange(settings(url), Plain(), Deadline(20), cache) as source:
+                source.answer([fees])
+                source.answer([fees])  # within one reading it is asked once
+        assert lines(double) == [FEES, FEES]
+
+
+def test_a_refusal_of_an_optional_read_is_kept(cache: Cache) -> None:
+    double = PlainExchange(faults=[Fault("permission", where=FEES)])
+    fees = ExchangeCall("fees", (("symbol", "BTCUSDT"),), optional=True)
+    with serving(double) as url:
+        for _ in range(3):
+            with Exchange(settings(url), Plain(), Deadline(20), cache) as source:
+                [found] = source.answer([fees])
+                assert isinstance(found, Failed)
+                source.keep()
+        assert lines(double) == [FEES]
+        with Exchange(settings(url), Plain(), Deadline(20), cache) as source:
+            assert isinstance(source.answer([ExchangeCall("fees", fees.params)])[0], Refused)  # a required one is asked
+        assert lines(double) == [FEES, FEES]
 
 
 def test_a_cache_that_was_tampered_with_harms_nothing(cache: Cache) -> None:
@@ -590,6 +620,7 @@ def test_a_cache_holds_no_key(tmp_path: Path) -> None:
     double = PlainExchange()
     with asking(double, cache) as source:
         source.answer([ExchangeCall("account"), ExchangeCall("fees", (("symbol", "BTCUSDT"),))])
+        source.keep()
         source.remember("rights", [True, None, False], 60)
         assert source.remembered("rights") == [True, None, False]
     cache.close()

@@ -18,6 +18,7 @@ from defi_risk.ids import Factor
 from defi_risk.model import Account, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
+from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, per_8h, same_digits, steady
 from defi_risk_adapters.exchanges.generic import (
     MOST,
@@ -33,6 +34,7 @@ from defi_risk_adapters.exchanges.generic import (
     optional,
     shown_price,
     total,
+    traces,
 )
 
 FAMILY: Final = "futures"
@@ -92,6 +94,8 @@ class Aster:
     def _coin(self, at: Desk, coin: str, asset: Answer, lines: Sequence[Line]) -> list[Account]:
         apart = [line for line in lines if line.margin is not None]
         shared = [line for line in lines if line.margin is None]
+        accounted(coin, lines, *traces(asset, "unrealizedProfit", "maintMargin", "positionInitialMargin"))
+        accounted(coin, shared, *traces(asset, "crossUnPnl"))
         wallet = asset["walletBalance"].decimal(-MOST, MOST)
         balance = optional(asset, "crossWalletBalance")
         if balance is None:

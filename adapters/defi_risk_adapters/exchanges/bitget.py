@@ -20,6 +20,7 @@ from defi_risk.model import Account, Contract, KeyRights, Position, SourceReport
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.bitget_unified import PRODUCTS, unified
+from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, bracket_of, notional, per_8h, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import (
     MOST,
@@ -38,6 +39,7 @@ from defi_risk_adapters.exchanges.generic import (
     side_of,
     stepwise,
     total,
+    traces,
 )
 
 TENFOLD: Final = Decimal(10)
@@ -132,6 +134,10 @@ class Bitget:
             price = EXACT.divide(dollars, equity)
         apart = [(line, given) for line, given in pairs if line.margin is not None]
         shared = [line for line, _ in pairs if line.margin is None]
+        used = () if optional(row, "locked") else ("isolatedMargin", "crossedMargin")  # which open orders may be in
+        accounted(coin, [line for line, _ in pairs], *traces(row, *used, "unrealizedPL"))
+        accounted(coin, [line for line, _ in apart], *traces(row, *used[:1], "isolatedUnrealizedPL"))
+        accounted(coin, shared, *traces(row, *used[1:], "crossedUnrealizedPL", "crossedRiskRate"))
         balance = EXACT.subtract(EXACT.subtract(equity, earned), total(line.margin or ZERO for line, _ in apart))
         accounts = [isolated(at, self.venue, family, coin, line, figures=_ratio(line, given), price=price) for line, given in apart]
         if balance or shared:
@@ -163,9 +169,7 @@ def _of(product: str) -> tuple[tuple[str, str], ...]:
 
 
 def _rows(given: object, name: str) -> list[Answer]:
-    """Rows of an answer; Bitget writes null for none."""
-    found = Answer(given, name).get("data")
-    return [] if found is None and Answer(given, name)["code"].text() == "00000" else Answer(given, name)["data"].listing()
+    return Answer(given, name)["data"].listing()
 
 
 def _funded(given: object) -> bool:

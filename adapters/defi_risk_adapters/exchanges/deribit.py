@@ -21,6 +21,7 @@ from defi_risk.ids import USD, Factor
 from defi_risk.model import Account, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
+from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, maintenance, notional, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import (
     DOLLARS,
@@ -34,6 +35,7 @@ from defi_risk_adapters.exchanges.generic import (
     optional,
     shown_price,
     total,
+    traces,
     unread,
 )
 
@@ -106,6 +108,7 @@ class Deribit:
         model = summary["margin_model"].text()
         grid = MODELS[model] == "portfolio"
         lines = distinct(_line(row, instruments[row["instrument_name"].text()], funding) for row in rows)
+        accounted(coin, lines, summary["maintenance_margin"], *traces(summary, "futures_session_upl"))
         needs = summary["maintenance_margin"].decimal(0, MOST)
         lines, says = _spread(lines, needs) if grid and lines else (lines, [HELD.format(line.symbol) for line in lines])
         balance = EXACT.subtract(summary["margin_balance"].decimal(-MOST, MOST), total(profit(line.position) for line in lines))

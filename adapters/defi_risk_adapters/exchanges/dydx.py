@@ -76,9 +76,9 @@ class Dydx:
         cash = _cash(row["assetPositions"])
         lines = distinct(_line(name, one, markets) for name, one in row["openPerpetualPositions"].record().items())
         equity = row["equity"].decimal(-MOST, MOST)
+        if not lines and equity != cash:
+            raise BadAnswer(f"subaccount {number} has an equity of {equity}, {cash} of collateral and no positions")
         if not lines and not cash:
-            if equity:
-                raise BadAnswer(f"subaccount {number} has an equity of {equity} without collateral or positions")
             return []
         gross = total(notional(line.position) for line in lines)
         # the collateral that positions settle into is what is left of them at entry: equity = cash + sum of size * price

@@ -19,6 +19,7 @@ from defi_risk.ids import USD, Factor
 from defi_risk.model import Account, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
+from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, same_digits, steady
 from defi_risk_adapters.exchanges.generic import (
     MOST,
@@ -34,6 +35,7 @@ from defi_risk_adapters.exchanges.generic import (
     optional,
     shown_price,
     total,
+    traces,
     unread,
 )
 
@@ -122,6 +124,9 @@ class Gate:
             raise Unsupported(f"Gate's margin mode {margin_mode} of a unified account is not modelled", hint="only classic (0) is")
         apart = [line for line in lines if line.margin is not None]
         shared = [line for line in lines if line.margin is None]
+        accounted(coin, lines, *traces(row, "unrealised_pnl", "position_margin"))
+        accounted(coin, apart, *traces(row, "isolated_position_margin"))
+        accounted(coin, shared, *traces(row, "cross_maintenance_margin", "cross_unrealised_pnl"))
         balance = EXACT.subtract(row["total"].decimal(-MOST, MOST), total(line.margin or ZERO for line in apart))
         price = next((line.position.mark for line in lines if line.position.contract is Contract.INVERSE), None)
         given = {line.name: one for line, one in pairs}

@@ -93,6 +93,12 @@ def optional(answer: Answer, field: str) -> Decimal | None:
     return None if found is None or found.value == "" else found.decimal(-MOST, MOST)
 
 
+def traces(answer: Answer, *fields: str) -> list[Answer]:
+    """Those of the fields that an answer has a number in."""
+    found = (answer.get(field) for field in fields)
+    return [part for part in found if part is not None and part.value != ""]
+
+
 def shown_price(answer: Answer, field: str) -> str:
     """A liquidation price verbatim; empty where the exchange shows none: missing, empty, zero or below."""
     found = answer.get(field)

@@ -19,6 +19,7 @@ from defi_risk.ids import USD, Factor
 from defi_risk.model import Account, Basis, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
+from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import (
     MOST,
@@ -99,6 +100,8 @@ class KucoinFutures:
         price = next((line.position.mark for line in lines if line.position.contract is Contract.INVERSE), None)
         apart = [line for line in lines if line.margin is not None]
         shared = [line for line in lines if line.margin is None]
+        accounted(coin, lines, row["unrealisedPNL"], row["positionMargin"])
+        accounted(coin, shared, row["riskRatio"])
         wallet = row["marginBalance"].decimal(-MOST, MOST)
         balance = EXACT.subtract(wallet, total(line.margin or ZERO for line in apart))
         accounts = [isolated(at, self.venue, coin, coin, line, figures=_isolated(line, given[line.name]), price=price) for line in apart]

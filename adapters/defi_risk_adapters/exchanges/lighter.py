@@ -19,6 +19,7 @@ from defi_risk.ids import Factor
 from defi_risk.model import Account, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
+from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, same_digits
 from defi_risk_adapters.exchanges.generic import (
     MOST,
@@ -32,6 +33,7 @@ from defi_risk_adapters.exchanges.generic import (
     needed_by,
     optional,
     shown_price,
+    traces,
     unread,
 )
 
@@ -90,6 +92,7 @@ class Lighter:
         if abs(more) > CENTS:
             reason = f"the value of Lighter's account {index} is {more.normalize():f} USDC more than its collateral and profit"
             return [*accounts, unread(at, self.venue, [name], f"{reason}: other collateral is not modelled")]
+        accounted(USDC, shared, *traces(row, "cross_maintenance_margin_requirement"))
         if not collateral and not shared:
             return accounts
         figures = _figures(row, collateral, shared)

@@ -13,19 +13,21 @@ VENUE: Final = "Binance"
 _OPTION: Final = "portfolioMargin"
 _FIELD: Final = "isPortfolioMarginRetailEnabled"
 _BY_BOOK: Final = "the exchange does not tell whether the account is in portfolio margin: the book says that it is not"
+_BY_FUNDS: Final = "the exchange does not tell whether the account is in portfolio margin: funds in its futures wallet say that it is not"
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """Whether the account is in portfolio margin, and whether the exchange said so (else the book did)."""
+    """Whether the account is in portfolio margin, and whether the exchange said so; else `why` it is taken to be so."""
 
     portfolio: bool
     told: bool
+    why: str = ""
 
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What must be said of accounts that rest on it."""
-        return () if self.told else (_BY_BOOK,)
+        return (self.why,) if self.why else ()
 
 
 def inverse(at: Desk) -> bool:
@@ -41,8 +43,9 @@ def inverse(at: Desk) -> bool:
 
 
 def established(at: Desk) -> Requests[Mode]:
-    """Ask for the mode, in this order: the account's own flag, whether the portfolio margin service answers, the book. Raises `Unsupported`
-    where none of them tells: a wallet of an account in portfolio margin shows zeros.
+    """Ask for the mode, in this order: the account's own flag, whether the portfolio margin service answers, the book. Where none of them
+    can be asked, funds in the futures wallet tell, for those of an account in portfolio margin are elsewhere; an empty wallet tells
+    nothing (`empty`). Raises `Unsupported` where the account's answer lacks the flag.
     """
     chosen = at.options.get(_OPTION)
     if chosen is True:  # its own service must answer, or nothing is read
@@ -53,20 +56,19 @@ def established(at: Desk) -> Requests[Mode]:
     [account] = yield [ExchangeCall("pm_account", optional=True)]
     if not isinstance(account, Failed) and Answer(account, "papi/account").get("accountStatus") is not None:
         return Mode(portfolio=True, told=True)
-    if chosen is False:
-        return Mode(portfolio=False, told=False)
-    # a key that is refused everywhere is refused here, too, and in the exchange's own words
-    yield [ExchangeCall("coin_account" if inverse(at) else "account")]
-    raise Unsupported(
-        "the exchange does not tell whether this account is in portfolio margin",
-        hint="if you know, say options = { portfolioMargin = true } or false",
-    )
+    if chosen is not False and not isinstance(info, Failed):
+        raise Unsupported(
+            "the exchange does not tell whether this account is in portfolio margin",
+            hint="if you know, say options = { portfolioMargin = true } or false",
+        )
+    return Mode(portfolio=False, told=False, why=_BY_BOOK if chosen is False else _BY_FUNDS)
 
 
 def empty(mode: Mode) -> Requests[None]:
     """Make sure that a wallet which looks empty is where funds would be. Raises `Unsupported` where it may not be."""
     if not mode.told:
-        raise Unsupported("the wallet is empty, and the exchange does not tell whether funds are in portfolio margin")
+        hint = "if they are, say options = { portfolioMargin = true }"
+        raise Unsupported("the wallet is empty, and the exchange does not tell whether funds are in portfolio margin", hint=hint)
     [info] = yield [ExchangeCall("info_now")]
     if Answer(info, "account/info")[_FIELD].flag():
         raise Unsupported("the account went into portfolio margin while it was read", hint="scan again")
