@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
+from itertools import count
 
 import pluggy
 import pytest
 from hypothesis import HealthCheck, settings
 from pytest_socket import socket_allow_hosts
 
+_COUNT = count()
 _STRICT: pytest.StashKey[set[str]] = pytest.StashKey()
 
 # A shared machine may pause any example: time limits are pytest's, for the whole test.
@@ -42,6 +44,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pluggy.Resul
     if report.skipped and not hasattr(report, "wasxfail") and item.nodeid in item.config.stash.get(_STRICT, set()):
         report.outcome = "failed"
         report.longrepr = f"skipped, which the gate does not allow: {report.longrepr}"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:  # pyright: ignore[reportUnusedFunction]
+    """A cache of its own for each test: servers on loopback take turns at one port, and what one said must not stand for another."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{next(_COUNT)}"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from defi_risk.book import ExchangeSettings
 from defi_risk.errors import BadAnswer, PluginError, RateLimited, Refused, SourceError, Undecodable, WrongClock
+from defi_risk.secrets import is_loopback
 from defi_risk.sources.ccxt_line import CcxtLine, built, origins
 from defi_risk.spi import ExchangeCall, ExchangeRead, ExchangeReader, Failed
 from defi_risk.text import shown
@@ -31,6 +32,8 @@ MARKETS: Final = "markets"
 """The read of ccxt's markets, which its unified reads need; kept like any other."""
 CLOCK_KEPT: Final = 3_600
 REFUSAL_KEPT: Final = 600
+SIMULATOR_KEPT: Final = 60
+"""Seconds for which the tables of an exchange on this machine are kept: another one may answer at its address at any time."""
 LONGEST_BAN: Final = 86_400.0
 LONGEST_KEPT: Final = 16 * 1024 * 1024
 FARTHEST: Final = 366 * 86_400_000
@@ -59,6 +62,7 @@ class Exchange:
         self._wait: Final = f"exchange/{_VERSION}/{settings.id}/{_digest(settings.url or '')}/wait"
         self._own: Final = _digest(*(f"{field}={value}" for field, value in sorted({**keys, **wallet}.items())))
         self._secrets: Final = tuple(settings.credentials.values())
+        self._simulated: Final = settings.url is not None and is_loopback(settings.url)
         self._offset = 0
         self._listed = False
         self._fresh: Final[dict[str, tuple[Any, float]]] = {}
@@ -163,7 +167,7 @@ class Exchange:
     def keep(self) -> None:
         """Keep the tables that were read, now that what rests on them is known to be sound: a damaged one is asked for again next time."""
         for key, (value, seconds) in self._fresh.items():
-            self._put(key, value, seconds)
+            self._put(key, value, min(seconds, SIMULATOR_KEPT) if self._simulated else seconds)
         self._fresh.clear()
 
     def _list(self) -> None:

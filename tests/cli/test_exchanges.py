@@ -11,11 +11,14 @@ import pytest
 from tests.cli.books import SAFE
 from tests.cli.runner import Ended, run
 from tests.exchanges import plain
-from tests.exchanges.double import Fault, Reply, serving
+from tests.exchanges.binance import BinanceExchange
+from tests.exchanges.bybit import BybitDouble, Holding
+from tests.exchanges.double import Double, Fault, Reply, serving
+from tests.exchanges.okx import OkxDouble, Purse
 from tests.exchanges.plain import ACCOUNT, RIGHTS, TIME, PlainExchange
 
 
-def asked(folder: Path, command: str, double: PlainExchange, *options: str, more: str = "", head: str = "") -> Ended:
+def asked(folder: Path, command: str, double: Double, *options: str, more: str = "", head: str = "") -> Ended:
     """How a command on a book with this account ends."""
     with serving(double) as url:
         path = folder / "desk.toml"
@@ -23,14 +26,14 @@ def asked(folder: Path, command: str, double: PlainExchange, *options: str, more
         return run(command, "--book", str(path), "--state", str(folder / "state"), *options)
 
 
-def scanned(folder: Path, double: PlainExchange, code: int = 0, **more: str) -> dict[str, Any]:
+def scanned(folder: Path, double: Double, code: int = 0, **more: str) -> dict[str, Any]:
     ended = asked(folder, "scan", double, "--format", "json", **more)
     assert ended.code == code, ended.err
     found: dict[str, Any] = json.loads(ended.out)
     return found
 
 
-def examined(folder: Path, double: PlainExchange, code: int = 0, **more: str) -> dict[str, tuple[str, str, str]]:
+def examined(folder: Path, double: Double, code: int = 0, **more: str) -> dict[str, tuple[str, str, str]]:
     ended = asked(folder, "doctor", double, "--format", "json", **more)
     assert ended.code == code, ended.out
     found: list[dict[str, str]] = json.loads(ended.out)
@@ -89,6 +92,60 @@ def test_what_the_key_may_do(tmp_path: Path, rights: dict[str, bool], status: st
     assert source["key"] == {name: rights.get(name) for name in ("trade", "withdraw", "bound")}
     strong = bool(rights.get("trade") or rights.get("withdraw"))
     assert ("KEY_TOO_STRONG" in {flag["code"] for flag in found["flags"]}) is strong
+
+
+def binance(**rights: bool | None) -> Double:
+    double = BinanceExchange(wallets={"USDT": "100"})
+    double.rights |= rights
+    return double
+
+
+def bybit(read_only: int, *faults: Fault, **permissions: list[str]) -> Double:
+    return BybitDouble(coins={"USDT": Holding("100")}, read_only=read_only, permissions=permissions, faults=list(faults))
+
+
+def okx(perm: str) -> Double:
+    return OkxDouble(purses={"USDT": Purse("100", "1")}, perm=perm)
+
+
+def _no_word_of_writing(told: Any) -> Any:
+    return told | {"result": {name: part for name, part in told["result"].items() if name != "readOnly"}}
+
+
+NAMED = {
+    "reads": [binance(), bybit(1, ContractTrade=["Order"]), okx("read_only")],
+    "trades": [binance(enableFutures=True), bybit(0, ContractTrade=["Order"]), okx("read_only,trade")],
+    "withdraws": [binance(enableWithdrawals=True), bybit(0, Wallet=["Withdraw"]), okx("read_only,withdraw")],
+    "unknown": [
+        binance(enableFutures=None, enableWithdrawals=None, ipRestrict=None),
+        bybit(1, Fault(where="query-api", change=_no_word_of_writing)),
+        okx("read_only,magic"),
+    ],
+}
+UNTOLD = ("the exchange does not say whether it can trade or withdraw", "what the key may do could not be read: rights.result.readOnly is")
+SAID: dict[str, tuple[str, str | tuple[str, ...], tuple[bool | None, bool | None]]] = {
+    "reads": ("ok", "reads only", (False, False)),
+    "trades": ("warn", "can trade", (True, False)),
+    "withdraws": ("warn", "can withdraw or transfer funds", (False, True)),
+    "unknown": ("warn", UNTOLD, (None, None)),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "double"),
+    [(kind, double) for kind, doubles in NAMED.items() for double in doubles],
+    ids=lambda part: getattr(part, "id", part),
+)
+def test_what_the_key_of_a_real_exchange_may_do(tmp_path: Path, kind: str, double: Double) -> None:
+    status, says, (trade, withdraw) = SAID[kind]
+    line = examined(tmp_path, double)["exchange plain-main key"]
+    assert line[0] == status
+    assert line[1].startswith(says)
+    found = scanned(tmp_path, double)
+    [source] = found["sources"]
+    assert (source["key"]["trade"], source["key"]["withdraw"]) == (trade, withdraw)
+    assert ("KEY_TOO_STRONG" in {flag["code"] for flag in found["flags"]}) is bool(trade or withdraw)
+    assert [account["status"] for account in found["accounts"]] == ["ok"]
 
 
 def test_a_key_is_asked_for_its_rights_once_a_day_a_changed_one_anew_and_doctor_always(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from defi_risk import markets
+from defi_risk import desks, markets
 from defi_risk.book import parse
 from tests.cli.runner import run
 from tests.readme import PARTS, made
@@ -30,14 +30,18 @@ def test_the_made_parts_are_what_the_program_says() -> None:
 
 def test_the_book_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETH_RPC_URL", "http://127.0.0.1:1")
-    [text] = blocks("toml")
-    book = parse(text, "desk.toml")
+    monkeypatch.setenv("BINANCE_KEY", "a-key-that-is-none")
+    monkeypatch.setenv("BINANCE_SECRET", "a-secret-that-is-none")
+    exchange, text = blocks("toml")
+    book = parse(exchange + text, "desk.toml")
     assert (book.name, [one.name for one in book.manual], [one.name for one in book.markets]) == ("desk", ["perp"], ["my-fork"])
+    desks.check(book)
+    assert [(one.name, one.id) for one in book.exchanges] == [("binance-main", "binance")]
 
 
 def test_the_library_example_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On the manual part of the README's book, with a price history: the rest would need a node."""
-    [text] = blocks("toml")
+    _, text = blocks("toml")
     manual = text[text.index("[[manual]]") :]
     days = "".join(f"2024-{1 + day // 28:02}-{1 + day % 28:02},{2000 + 50 * (day % 3)}\n" for day in range(28 * 2))
     (tmp_path / "prices.csv").write_text("time,ETH\n" + days)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -25,6 +27,17 @@ def unlisted() -> list[str]:
             f"{name}: {line}" for line in sorted(lines) if not line.startswith("GET ") or not any(one.fullmatch(line) for one in listed)
         ]
     return found
+
+
+QUICK: Final = frozenset({"test_binance", "test_binance_modes", "test_bybit", "test_okx", "test_spanning"})
+"""What the default run keeps of this folder: the exchanges with modes of their own. `make test` runs all of it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the rest slow."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.stem not in QUICK:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

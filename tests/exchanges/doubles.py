@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
-from tests.exchanges import binance, bingx, bitget, bybit, gate, mexc, okx, weex
+from tests.exchanges import aster, binance, bingx, bitget, bybit, deribit, dydx, gate, kucoin, lighter, mexc, okx, weex
 from tests.exchanges.double import Double
 from tests.exchanges.plain import PlainExchange
 
@@ -94,6 +95,38 @@ def _gate(**more: Any) -> Double:
     return gate.GateDouble(positions={"usdt": [gate.position(liq_price="40190.9"), short]}, **more)
 
 
+def _aster(**more: Any) -> Double:
+    short = aster.position(symbol="ETHUSDT", positionAmt="-1", marginType="isolated", isolatedMargin="290", unRealizedProfit="-10",
+                           entryPrice="3000", markPrice="3010", liquidationPrice="3286.852589")  # fmt: skip
+    return aster.AsterDouble(positions=[aster.position(liquidationPrice="40160.642570"), short], **more)
+
+
+def _deribit(**more: Any) -> Double:
+    rows = [
+        deribit.position("BTC-PERPETUAL", "30000", floating_profit_loss=Decimal("0.1"), maintenance_margin=Decimal("0.005")),
+        deribit.position("BTC_USDC-PERPETUAL", "0.1", floating_profit_loss=Decimal(100), maintenance_margin=Decimal(60)),
+    ]
+    return deribit.DeribitDouble(balances={"BTC": "1", "USDC": "2000"}, positions=rows, **more)
+
+
+def _dydx(**more: Any) -> Double:
+    held = [dydx.position("BTC-USD", "-0.5", "58000"), dydx.position("ETH-USD", "4", "2900")]
+    apart = [dydx.position("ETH-USD", "1", "2800")]
+    return dydx.DydxDouble(subaccounts={0: ("40000", held), 128: ("-2500", apart)}, **more)
+
+
+def _kucoin(**more: Any) -> Double:
+    crossed = kucoin.position(symbol="XBTUSDTM", currentQty=2, crossMode=True, marginMode="CROSS", unrealisedPnl=2.95996,
+                              avgEntryPrice=86_000, markPrice=87_479.98, liquidationPrice=0, leverage=10)  # fmt: skip
+    return kucoin.KucoinDouble(wallets={"USDT": "307.41"}, positions=[crossed, kucoin.position()], needs={"USDT": "2"}, **more)
+
+
+def _lighter(**more: Any) -> Double:
+    apart = lighter.position(market_id=2, symbol="SOL", sign=-1, position="10", avg_entry_price="150", position_value="1500",
+                             unrealized_pnl="0", margin_mode=1, allocated_margin="100", liquidation_price="156.25")  # fmt: skip
+    return lighter.LighterDouble(accounts={1077: ("9100.242706", [lighter.position(), apart]), 2000: ("50", [])}, **more)
+
+
 ALL: Final[Mapping[str, Callable[..., Double]]] = {
     "plain": PlainExchange,
     "binance": _binance,
@@ -105,4 +138,9 @@ ALL: Final[Mapping[str, Callable[..., Double]]] = {
     "mexc": _mexc,
     "bitget": _bitget,
     "gate": _gate,
+    "aster": _aster,
+    "deribit": _deribit,
+    "dydx": _dydx,
+    "kucoin": _kucoin,
+    "lighter": _lighter,
 }

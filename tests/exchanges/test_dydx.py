@@ -112,10 +112,17 @@ def test_open_interest_raises_initial_margin(tmp_path: Path) -> None:
 
 
 def test_a_mismatch_is_seen(tmp_path: Path) -> None:
-    double = DydxDouble(subaccounts={0: ("1000", [])}, given={0: {"equity": "900"}})
+    held = [position("ETH-USD", "0.1", "2900")]
+    double = DydxDouble(subaccounts={0: ("1000", held)}, given={0: {"equity": "900"}})
     [account] = accounts(double, tmp_path).values()
     assert account.self_check is not None
     assert not account.self_check.match
+
+
+@pytest.mark.parametrize(("cash", "equity"), [("1000", "1000.5"), ("0", "5")])
+def test_positions_that_are_not_listed_are_traced_by_the_equity(tmp_path: Path, cash: str, equity: str) -> None:
+    account, _ = unknown(DydxDouble(subaccounts={0: (cash, [])}, given={0: {"equity": equity}}), tmp_path)
+    assert f"has an equity of {equity}, {cash} of collateral and no positions" in account.reason
 
 
 def of_first(change: dict[str, Any]) -> Any:

@@ -178,15 +178,16 @@ def test_nothing_and_negative_equity(tmp_path: Path) -> None:
 
 
 def test_second_scans_are_small(tmp_path: Path) -> None:
+    """The wallet in BTC and those elsewhere were never opened: such refusals are kept, too."""
     double = both()
     assert len(scan(double, tmp_path, times=2).accounts) == 2
-    # the wallet in BTC and those elsewhere were never opened, and such refusals are not kept
-    lines = [
-        request.line
-        for request in double.log
-        if "btc" not in request.path and "delivery" not in request.path and "options" not in request.path
-    ]
-    assert len(lines) == 3, lines
+    assert len(double.log) == 3, [request.line for request in double.log]
+
+
+@pytest.mark.parametrize("listed", ["all", "cross", "isolated"])
+def test_positions_that_are_not_listed_are_traced_by_the_wallet(tmp_path: Path, listed: str) -> None:
+    damage = Fault(where="usdt/positions", change=lambda rows: [row for row in rows if listed not in ("all", row["pos_margin_mode"])])
+    assert "lists no position that settles in it" in unknown(both(), tmp_path, damage)[0].reason
 
 
 @pytest.mark.parametrize(

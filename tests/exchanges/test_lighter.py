@@ -45,6 +45,12 @@ def test_isolated_positions_and_other_accounts(tmp_path: Path) -> None:
     assert found["account-1077/SOL/isolated"].stated["liquidationPrice:SOL"] == "156.25"
 
 
+def test_an_account_that_is_counted_and_not_listed(tmp_path: Path) -> None:
+    double = LighterDouble(accounts={1077: ("9100.242706", [position()]), 2000: ("50", [])})
+    damage = Fault(where="/account", change=lambda body: body | {"accounts": body["accounts"][:1]})
+    assert "counts 2 accounts of this address, and tells of 1" in unknown(double, tmp_path, damage)[0].reason
+
+
 def test_an_account_by_its_index(tmp_path: Path) -> None:
     class ByIndex(LighterDouble):
         credentials = {"wallet": "2000"}  # noqa: RUF012

@@ -123,6 +123,42 @@ def test_a_pool_that_is_not_understood_is_unknown(reason: str, where: str, chang
     assert reason in account.reason
 
 
+@pytest.mark.parametrize(
+    ("coin", "settles", "doubted"), [("", "USDT", ()), ("USDC", "USDT", ("USDT", "USDC")), ("USDT", "", ("USDT",)), ("", "", None)]
+)
+def test_a_position_whose_coin_is_in_doubt_makes_every_account_unknown_that_it_may_be_in(
+    coin: str, settles: str, doubted: tuple[str, ...] | None
+) -> None:
+    double = futures_book()
+    double.faults += [
+        Fault(where="account/positions", change=lambda answer: changed(answer, ccy=coin)),
+        Fault(where="public/instruments", change=lambda answer: settling(answer, "BTC-USDT-SWAP", settles)),
+    ]
+    if doubted is None:
+        assert "tells no coin" in unknown(double)[0].reason
+    else:
+        assert [account.market for account in found(double).accounts if not account.known] == [f"futures/{code}" for code in doubted]
+
+
+def settling(answer: Any, symbol: str, coin: str) -> Any:
+    for row in answer["data"]:
+        row["settleCcy"] = coin if row["instId"] == symbol else row["settleCcy"]
+    return answer
+
+
+@pytest.mark.parametrize("worth", [None, ""])
+def test_a_coin_whose_worth_is_not_told_is_said_to_be_priced_by_its_positions(worth: str | None) -> None:
+    def change(answer: Any) -> Any:
+        for row in answer["data"][0]["details"]:
+            row["eqUsd"] = worth
+        return answer
+
+    double = futures_book()
+    double.faults.append(Fault(where="account/balance", change=change))
+    account = accounts(double)["futures/BTC"]
+    assert "BTC is priced by its positions: the balance tells no worth of it in USD" in account.assumptions
+
+
 def test_worthless_coins_are_passed_over() -> None:
     for level, count in (("2", 2), ("3", 1)):
         double = OkxDouble(level=level, purses={"GONE": Purse("5000", "0"), "USDT": Purse("700"), "BTC": Purse("1", "60000", BTC_TIERS)})

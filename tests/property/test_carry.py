@@ -8,6 +8,7 @@ from math import exp
 
 import hypothesis.strategies as st
 import numpy as np
+import pytest
 from hypothesis import given
 
 from defi_risk.health.account import Assessed, assess
@@ -58,6 +59,7 @@ def scale(one: Assessed, days: float) -> float:
     return sum(abs(holding.value) for holding in one.normal.holdings) * (1 + fastest * days) * exp(min(fastest * days, 600))
 
 
+@pytest.mark.slow
 @examples(300)
 @given(carried())
 def test_it_is_the_first_moment_below_the_line(account: Account) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from math import isclose, isfinite
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,6 +119,7 @@ def first_moves(events: Sequence[Event]) -> dict[AccountId, float]:
     return {event.account: event.move for event in reversed(events)}
 
 
+@pytest.mark.slow
 @own.examples(70)
 @given(books(), own.settings)
 def test_every_path_conserves_value_and_starts_where_it_must(book: list[Account], settings: HealthSettings) -> None:

@@ -77,6 +77,7 @@ def changes(found: Explanation) -> list[Change]:
     return [*(account.surplus_usd for account in found.accounts), found.book.uhf, found.book.surplus_usd]
 
 
+@pytest.mark.slow
 @given(pairs())
 @examples(60)
 def test_parts_add_up_and_the_opposite_question_negates_them(pair: tuple[Snapshot, Snapshot]) -> None:
@@ -163,6 +164,7 @@ def plain(account: Account) -> bool:
     return len({*kinds}) == len(kinds)
 
 
+@pytest.mark.slow
 @given(books().filter(lambda book: all(map(plain, book))).flatmap(rated), st.integers(1, 30))
 @examples(50)
 def test_time_alone_is_only_carry(book: list[Account], days: int) -> None:

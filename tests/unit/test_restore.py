@@ -28,6 +28,7 @@ def rebuilt(snap: Snapshot) -> Snapshot:
     return snapshot.build(snap.book, accounts, figures, (), (read(),), TIME, prices)
 
 
+@pytest.mark.slow
 @given(books())
 @examples(150)
 def test_a_restored_book_makes_the_same_snapshot(book: list[model.Account]) -> None:

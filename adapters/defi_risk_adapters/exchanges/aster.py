@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Final
 
 from defi_risk.answers import Answer
 from defi_risk.errors import BadAnswer, Unsupported
-from defi_risk.ids import Factor
 from defi_risk.model import Account, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
@@ -32,6 +31,7 @@ from defi_risk_adapters.exchanges.generic import (
     isolated,
     needed_by,
     optional,
+    quote_of,
     shown_price,
     total,
     traces,
@@ -125,8 +125,8 @@ def _tiers(rows: Answer) -> tuple[Tier, ...]:
         ),
         key=lambda tier: tier.floor,
     )
-    if not found or found[0].floor:
-        raise BadAnswer(f"{rows.path} does not begin at zero")
+    if not found or found[0].floor or len({tier.floor for tier in found}) < len(found):
+        raise BadAnswer(f"{rows.path} does not begin at zero, or two of it begin at one floor")
     return tuple(found)
 
 
@@ -145,7 +145,7 @@ def _line(row: Answer, contract: Answer, tiers: tuple[Tier, ...], premium: Answe
         size=size,
         entry=row["entryPrice"].decimal(0, MOST),
         mark=row["markPrice"].decimal(0, MOST),
-        quote=Factor(contract["quoteAsset"].text()),
+        quote=quote_of(contract, "quoteAsset", "marginAsset"),
         tiers=tiers,
         initial_rate=EXACT.divide(ONE, row["leverage"].decimal(1, 1_001)),
         funding_8h=None if rate is None or hours is None else per_8h(rate, hours),

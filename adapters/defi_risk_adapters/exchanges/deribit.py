@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 
 from defi_risk.answers import Answer
 from defi_risk.errors import Unsupported
-from defi_risk.ids import USD, Factor
+from defi_risk.ids import USD
 from defi_risk.model import Account, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
@@ -33,6 +33,7 @@ from defi_risk_adapters.exchanges.generic import (
     equity_of,
     needed_by,
     optional,
+    quote_of,
     shown_price,
     total,
     traces,
@@ -192,7 +193,7 @@ def _line(row: Answer, instrument: Answer, funding: Mapping[str, Decimal]) -> Li
         size=size,
         entry=row["average_price"].decimal(0, MOST),
         mark=row["mark_price"].decimal(0, MOST),
-        quote=USD if inverse else Factor(quote),
+        quote=USD if inverse else quote_of(instrument, "quote_currency", "settlement_currency"),
         contract=Contract.INVERSE if inverse else Contract.LINEAR,
         tiers=(Tier(ZERO, ZERO, ZERO),),
         initial_rate=ZERO,

@@ -62,7 +62,10 @@ class Dydx:
         markets = Answer(listed, "perpetualMarkets")["markets"].record()
         accounts: list[Account | SourceReport] = []
         seen: set[int] = set()
-        for row in Answer(given, "addresses")["subaccounts"].listing():
+        rows = Answer(given, "addresses")["subaccounts"].listing()
+        if not rows:  # an address without any is not found
+            raise BadAnswer("dYdX tells of no subaccount of this address")
+        for row in rows:
             number = row["subaccountNumber"].integer(0, 2**32)
             if row["address"].text(90) != at.address:
                 raise BadAnswer(f"subaccount {number} is of another address")

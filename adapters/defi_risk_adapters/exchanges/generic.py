@@ -13,6 +13,7 @@ from typing import Final
 
 from defi_risk.answers import Answer
 from defi_risk.errors import BadAnswer, Unsupported
+from defi_risk.ids import Factor
 from defi_risk.model import Account, LiquidationRule, Position, SelfCheck, Side, Tier
 from defi_risk.spi import Desk
 from defi_risk.units import EXACT
@@ -91,6 +92,14 @@ def optional(answer: Answer, field: str) -> Decimal | None:
     """A number that may be missing, null or an empty text."""
     found = answer.get(field)
     return None if found is None or found.value == "" else found.decimal(-MOST, MOST)
+
+
+def quote_of(contract: Answer, quote: str, settles: str) -> Factor:
+    """The coin that a linear contract is quoted in, by the names of both fields. Raises `Unsupported` where it settles in another."""
+    coin, other = contract[quote].text(), contract[settles].text()
+    if not coin or coin != other:
+        raise Unsupported(f"{contract.path}.{quote} is {coin!r}, and the contract settles in {other!r}")
+    return Factor(coin)
 
 
 def traces(answer: Answer, *fields: str) -> list[Answer]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 
 from defi_risk.answers import Answer
 from defi_risk.errors import BadAnswer, Unsupported
-from defi_risk.ids import USD, Factor
+from defi_risk.ids import USD
 from defi_risk.model import Account, Basis, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
@@ -32,6 +32,7 @@ from defi_risk_adapters.exchanges.generic import (
     equity_of,
     isolated,
     optional,
+    quote_of,
     shown_price,
     total,
 )
@@ -166,14 +167,14 @@ def _line(row: Answer, contract: Answer) -> Line:
     side = told.text() if told is not None else "BOTH"
     if side not in ("BOTH", "LONG", "SHORT") or (side != "BOTH" and (size > 0) != (side == "LONG")):
         raise Unsupported(f"KuCoin's position side {side!r} of {size} contracts in {symbol} is not known")
-    base, quote = contract["baseCurrency"].text(), contract["quoteCurrency"].text()
+    base = contract["baseCurrency"].text()
     worth = EXACT.multiply(size, abs(contract["multiplier"].decimal(-MOST, MOST)))
     rate, expires = optional(contract, "fundingFeeRate"), optional(contract, "expireDate")
     position = Position(
         size=worth,
         entry=row["avgEntryPrice"].decimal(0, MOST),
         mark=row["markPrice"].decimal(0, MOST),
-        quote=USD if inverse else Factor(quote),
+        quote=USD if inverse else quote_of(contract, "quoteCurrency", "settleCurrency"),
         contract=Contract.INVERSE if inverse else Contract.LINEAR,
         tiers=(Tier(ZERO, ZERO, ZERO),),
         initial_rate=ZERO,

@@ -64,17 +64,20 @@ class Lighter:
         [given, listed] = yield [ExchangeCall("account", (("by", by), ("value", at.address))), ExchangeCall("details")]
         markets = {row["market_id"].integer(0): row for row in Answer(listed, "orderBookDetails")["order_book_details"].listing()}
         found: list[Account | SourceReport] = []
-        rows = Answer(given, "account")["accounts"].listing()
+        told = Answer(given, "account")
+        rows, counted = told["accounts"].listing(), told.get("total")
         if not rows:
             raise BadAnswer("Lighter tells of no account of this address")
+        if counted is not None and counted.integer(0) > len(rows):
+            raise BadAnswer(f"Lighter counts {counted.integer()} accounts of this address, and tells of {len(rows)}")
         seen: set[int] = set()
         for row in rows:
             index = row["index"].integer(0)
             if index in seen:
                 raise BadAnswer(f"account {index} is listed twice")
             seen.add(index)
-            told = row["l1_address"].text(80).lower() if by == "l1_address" else str(index)
-            if told != at.address.lower():
+            owner = row["l1_address"].text(80).lower() if by == "l1_address" else str(index)
+            if owner != at.address.lower():
                 raise BadAnswer(f"account {index} is of another address")
             found += self._account(at, index, row, markets)
         return found

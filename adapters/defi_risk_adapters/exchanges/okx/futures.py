@@ -68,7 +68,7 @@ def isolated(at: Desk, level: str, balance: Balance, held: Held, tables: Tables)
     margin = held.margin or Decimal(0)
     equity = EXACT.add(margin, held.profit)
     [each] = fitted(at, [each], required_of(equity, held.ratio), {})
-    leg, assumed = priced(at, common.margin(at, each.coin, margin, price_of(balance.coins.get(each.coin), [each])))
+    leg, assumed = _margin(at, each.coin, margin, balance.coins.get(each.coin), [each])
     ours, theirs = {"margin": format(margin, "f")}, {"margin": format(margin, "f")}
     _stated([each], equity, ours, theirs)
     stated_price(each, liquidation_price([each], margin), ours, theirs)
@@ -92,7 +92,7 @@ def cross(at: Desk, code: str, coin: Coin | None, held: Sequence[Held], tables: 
     equity = EXACT.add(cash, total(each.held.profit for each in positions))
     required = required_of(equity, next((each.held.ratio for each in positions if each.held.ratio), ""))
     positions, assumed = _ordering(coin, fitted(at, positions, required, {}), required)
-    leg, par = priced(at, common.margin(at, code, cash, price_of(coin, positions)))
+    leg, par = _margin(at, code, cash, coin, positions)
     ours = {"cashBal": format(cash, "f")}
     theirs = dict(ours) if coin else {}
     if positions:
@@ -115,6 +115,14 @@ def cross(at: Desk, code: str, coin: Coin | None, held: Sequence[Held], tables: 
         self_check=SelfCheck.within(TOLERANCE, ours, theirs, SCALE) if positions else None,
         assumptions=(*(text for each in positions for text in each.assumptions), *assumed, *par),
     )
+
+
+def _margin(at: Desk, code: str, amount: Decimal, coin: Coin | None, positions: Sequence[Open]) -> tuple[Leg, tuple[str, ...]]:
+    """The margin leg, and what is said of its price where the balance does not tell it."""
+    leg, par = priced(at, common.margin(at, code, amount, price_of(coin, positions)))
+    if coin is not None and coin.equity and coin.usd is None and not par:
+        return leg, (f"{code} is priced by its positions: the balance tells no worth of it in USD",)
+    return leg, par
 
 
 def price_of(coin: Coin | None, positions: Sequence[Open]) -> Decimal | None:

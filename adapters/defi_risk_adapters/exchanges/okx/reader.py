@@ -83,10 +83,20 @@ class Okx:
 
 
 def _by_coin(at: Desk, balance: Balance, held: Sequence[Held], tables: Tables) -> list[Account]:
-    """The cross accounts of futures mode: of each coin that there is, or that positions have their margin in."""
+    """The cross accounts of futures mode: of each coin that there is, or that a position is in. One whose margin is in another coin than
+    its contract settles in is in both, and makes both unknown.
+    """
     funded = [code for code, coin in balance.coins.items() if coin.cash and not coin.worthless]
-    codes = dict.fromkeys([*funded, *(each.coin for each in held)])
-    return [futures.cross(at, code, balance.coins.get(code), [each for each in held if each.coin == code], tables) for code in codes]
+    coins = [(each, {each.coin, _settle(each, tables)} - {""}) for each in held]
+    if nowhere := [each.symbol for each, codes in coins if not codes]:
+        raise Unsupported(f"OKX tells no coin that {nowhere[0]} has its margin in")
+    codes = dict.fromkeys([*funded, *(code for _, mine in coins for code in sorted(mine))])
+    return [futures.cross(at, code, balance.coins.get(code), [each for each, mine in coins if code in mine], tables) for code in codes]
+
+
+def _settle(held: Held, tables: Tables) -> str:
+    row = tables.instruments.get(held.symbol)
+    return "" if row is None or row.get("settleCcy") is None else row["settleCcy"].text(32)
 
 
 def _tables(config: Config, balance: Balance, held: Sequence[Held]) -> Requests[tuple[Tables, list[str]]]:
