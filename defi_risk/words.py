@@ -104,10 +104,12 @@ def owner(text: str) -> str:
     return short(text) if _ADDRESS.fullmatch(text) else shown(text, 30)
 
 
-def _mark(identity: str) -> str:
-    """What tells accounts of one name apart: the root address of the market, or the id itself."""
-    root = re.search(r":(0x[0-9a-fA-F]{40})/", identity)
-    return short(root[1]) if root else shown(identity, 30)
+def _mark(account: Named) -> str:
+    """What tells accounts of one name apart: the root address of the market, the name of the exchange's key, or the id itself."""
+    root = re.search(r":(0x[0-9a-fA-F]{40})/", account.id)
+    if root is None and account.id.startswith(f"{account.owner}/"):
+        return shown(account.owner, 30)
+    return short(root[1]) if root else shown(account.id, 30)
 
 
 class Named(Protocol):
@@ -138,11 +140,11 @@ class Names:
         self._many_owners = len({account.owner for account in read}) > 1
         self._many_chains = len({account.chain for account in read}) > 1
         self._taken = Counter(self._short(account) for account in self._by_id.values())
-        self._marked = Counter((self._short(account), _mark(account.id)) for account in self._by_id.values())
+        self._marked = Counter((self._short(account), _mark(account)) for account in self._by_id.values())
 
     def of(self, account: Named) -> str:
         """`0x71C7…976F · Aave V3 · core`: whose it is comes first, so that it is seen where there is little room."""
-        name, mark = self._short(account), _mark(account.id)
+        name, mark = self._short(account), _mark(account)
         if self._taken[name] <= 1:
             return name
         # accounts of one owner in one market differ in what their ids say behind the owner
@@ -152,7 +154,7 @@ class Names:
     def _short(self, account: Named) -> str:
         venue, market = shown(account.venue, 24), shown(account.market, 32)
         parts = [venue] if account.market.lower() in ("", "manual", account.venue.lower()) else [venue, market]
-        if account.mode not in ("", "cross"):
+        if account.mode not in ("", "cross") and not account.market.endswith(account.mode):
             parts.append(shown(account.mode.removeprefix("isolated "), 24))  # what is isolated says enough
         if self._many_chains and account.chain:
             parts.append(shown(account.chain, 16))

@@ -66,7 +66,8 @@ def _reading(path: Path | None, rpc: dict[str, tuple[Secret, ...]]) -> Iterator[
     try:
         book = load_book(path, rpc)
         if book is not None:
-            counts = f"{len(book.wallets)} wallets, {len(book.chains)} chains, {len(book.markets)} markets, {len(book.manual)} manual"
+            counts = f"{len(book.wallets)} wallets, {len(book.chains)} chains, {len(book.markets)} markets"
+            counts += f", {len(book.exchanges)} exchanges, {len(book.manual)} manual"
             yield Check(OK, "book", f"{path}: {book.name}, {counts}")
         chains = targets.chains(book or Book(name="doctor"), rpc, ())
         services = targets.services(chains)

@@ -6,13 +6,10 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from socketserver import StreamRequestHandler
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
-from defi_risk.sources import ccxt_line
 from tests.cli.desks import aave, codes, flag, held, loan
 from tests.cli.runner import run
 from tests.exchanges.binance import DELIVERY, BinanceExchange, Held
@@ -24,20 +21,6 @@ PERP = f"{NAME}/usdm/USDC"
 MODEL = "[model]\nvolatility = { ETH = 0.04, BTC = 0.03 }\n"
 PLAIN = {coin: (price, "0", "0") for coin, price in (("USDT", "1"), ("USDC", "1"), ("ETH", "3000"), ("BTC", "100000"))}
 Snapshot = dict[str, Any]
-_built = ccxt_line.built
-
-
-def at_once(*given: Any, **named: Any) -> Any:
-    """ccxt's object as it is built, but for its pauses between requests: the exchange is this machine."""
-    built = _built(*given, **named)
-    built.enableRateLimit = False
-    return built
-
-
-@pytest.fixture(autouse=True)
-def _at_once_too(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]  # pytest runs it
-    """Answers leave the scripted exchange in one go: otherwise each waits 40 ms for the system to acknowledge its head."""
-    monkeypatch.setattr(StreamRequestHandler, "disable_nagle_algorithm", True)
 
 
 SPOT = ("/api/v3/exchangeInfo", "/api/v3/klines")
@@ -75,7 +58,7 @@ def short(margin: str = "12000") -> BinanceExchange:
 @contextmanager
 def book(folder: Path, double: Double, *parts: str) -> Generator[str]:
     """The file of a book of these parts and the exchange, while that answers."""
-    with serving(double) as url, patch.object(ccxt_line, "built", at_once):
+    with serving(double) as url:
         path = folder / "case.toml"
         path.write_text('[book]\nname = "case"\n' + "".join(parts) + double.book(url, NAME), "utf-8")
         yield str(path)

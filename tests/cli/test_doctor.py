@@ -93,7 +93,7 @@ def test_a_node_that_is_not_there_and_one_that_is(state: list[str]) -> None:
 def test_books_and_what_they_cannot_do_yet(tmp_path: Path, state: list[str]) -> None:
     code, found = lines("--book", written(tmp_path, PARTIAL), *state)
     assert code == 3
-    assert "desk, 0 wallets, 0 chains, 0 markets, 2 manual" in found["book"][1]
+    assert "desk, 0 wallets, 0 chains, 0 markets, 1 exchanges, 2 manual" in found["book"][1]
     assert found["exchange plain-main"] == ("fail", "no connection to Plain", "is the network up?")
     assert found["hosts"][1] == "a scan contacts these and no others: http://127.0.0.1:9"
     code, found = lines("--book", written(tmp_path, SAFE.replace("[book]", "[bok]")), *state)

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 from defi_risk.gathering import Gathered, gather
 from defi_risk.model import Account, SourceReport
-from defi_risk.sources import ccxt_line
 from tests.exchanges.double import Double, Fault, serving
-
-_built = ccxt_line.built
-
-
-def _at_once(*given: Any, **named: Any) -> Any:
-    """ccxt's object as it is built, but for its pauses between requests: the exchange is this machine."""
-    exchange = _built(*given, **named)
-    exchange.enableRateLimit = False
-    return exchange
 
 
 def scan(double: Double, folder: Path, more: str = "", *, times: int = 1) -> Gathered:
     """The last of so many scans with one cache; the double's log holds the requests of that one alone."""
-    with serving(double) as url, patch.object(ccxt_line, "built", _at_once):
+    with serving(double) as url:
         book = folder / "book.toml"
         book.write_text(double.book(url, more=more), "utf-8")
         for _ in range(times - 1):

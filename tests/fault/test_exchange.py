@@ -208,7 +208,6 @@ def test_nothing_that_trades_or_moves_funds_leaves(name: str) -> None:
     stopped = 0
     with serving(double) as url:
         line = CcxtLine(name, Deadline(300), url, keys, exact=True, reads=reads)
-        line.exchange.enableRateLimit = False
         with_markets = [market(line.exchange)]
         line.exchange.set_markets(with_markets)
         calls = trades(line.exchange)

@@ -150,7 +150,8 @@ def fail(name: str, kind: str, lines: Sequence[str], afters: Sequence[int]) -> N
             allowed(result, truth_of(name), f"{kind} at {line} after {after}")
             [report] = result.reports
             if report.status != "ok" and kind in SAYS:
-                assert any(word in report.error for word in SAYS[kind]), (line, report.error)
+                says = SAYS["bad key" if (name, kind) == ("deribit", "time") else kind]  # Deribit has one word for both
+                assert any(word in report.error for word in says), (line, report.error)
             for word in ("http://", "dummy", "signature", "Traceback", "<html"):
                 assert word not in report.error, report.error
     assert unlisted() == []
@@ -166,8 +167,9 @@ def test_a_server_that_fails_at_the_last_read(name: str, kind: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", REFUSALS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name in NAMES for kind in REFUSALS if name not in PUBLIC or kind not in OWN[:4]]
+)
 def test_a_server_that_fails_at_any_read(name: str, kind: str) -> None:
     """Each fault at each path: from the first request on, and from the second on (between the two looks at the balance)."""
     lines = asked_of(name)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from defi_risk.ids import AccountId, Peg
+from defi_risk.model import Account, Side
 from defi_risk.snapshot.words import Names, dollars, headline, percent, price, ratio, unified, verdict
 from defi_risk.words import at_least, at_most, share
 from tests.accounts import BTC, ETH, OWNER, USDC, collateral, debt, loan, perp
@@ -153,3 +154,22 @@ def test_names_are_as_short_as_the_book_allows() -> None:
     ]
     assert Names(several).by_id("manual:c") == "0x2222…2222 · Spark · main · base"
     assert Names(several).by_id("eip155:1/gone") == "eip155:1/gone"
+
+
+def test_exchange_accounts_are_told_apart_by_their_keys() -> None:
+    def traded(key: str, market: str, mode: str) -> Account:
+        return Account(
+            id=AccountId(f"{key}/{market}"), owner=key, source=key, side=Side.DERIVATIVES, venue="Binance", market=market, mode=mode
+        )
+
+    accounts = [
+        traded("main", "usdm/USDT", "cross"),
+        traded("desk-2", "usdm/USDT", "cross"),
+        traded("desk-2", "usdm/ETHUSDT/isolated", "isolated"),
+    ]
+    names = Names(accounts)
+    assert [names.of(account) for account in accounts] == [
+        "Binance · usdm/USDT · main",
+        "Binance · usdm/USDT · desk-2",
+        "Binance · usdm/ETHUSDT/isolated",
+    ]
