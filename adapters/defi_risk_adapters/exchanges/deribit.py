@@ -88,7 +88,7 @@ class Deribit:
             if reason := _unmodelled(summary, options):
                 accounts.append(unread(at, self.venue, [coin], reason))
                 continue
-            accounts.append((yield from self._currency(at, coin, summary, mine, instruments)))
+            accounts += yield from self._currency(at, coin, summary, mine, instruments)
         told = {summary["currency"].text() for summary in _summaries(before[0]) if not _empty(summary)}
         lost = {_settles(instruments[name]) for name in names} - told
         if lost:
@@ -97,11 +97,15 @@ class Deribit:
 
     def _currency(
         self, at: Desk, coin: str, summary: Answer, rows: Sequence[Answer], instruments: Mapping[str, Answer]
-    ) -> Requests[Account]:
+    ) -> Requests[list[Account | SourceReport]]:
+        notes: list[str] = []
         funding: dict[str, Decimal] = {}
         if rows:
             [book] = yield [ExchangeCall("book", (("currency", coin), ("kind", "future")), optional=True)]
-            funding = {} if isinstance(book, Failed) else _funding(book)
+            if isinstance(book, Failed):
+                notes.append(f"funding of {coin} was not read: {book.reason}")
+            else:
+                funding = _funding(book)
         elsewhere = None
         if not rows and coin not in DOLLARS:
             [index] = yield [ExchangeCall("index", (("index_name", f"{coin.lower()}_usd"),), optional=True)]
@@ -114,7 +118,7 @@ class Deribit:
         lines, says = _spread(lines, needs) if grid and lines else (lines, [HELD.format(line.symbol) for line in lines])
         balance = EXACT.subtract(summary["margin_balance"].decimal(-MOST, MOST), total(profit(line.position) for line in lines))
         price = next((line.position.mark for line in lines if line.position.contract is Contract.INVERSE), elsewhere)
-        return cross(
+        account = cross(
             at,
             self.venue,
             [coin],
@@ -128,6 +132,7 @@ class Deribit:
             priced=not grid,
             assumptions=[GRID.format(coin)] if grid and lines else says,
         )
+        return [account, SourceReport(id=at.name, kind="exchange", notes=tuple(notes))]
 
     def rights(self, at: Desk) -> Requests[KeyRights | None]:
         """No read of ccxt's tells the scope of a key."""

@@ -16,7 +16,7 @@ from defi_risk.answers import Answer
 from defi_risk.errors import BadAnswer, Unsupported
 from defi_risk.ids import USD
 from defi_risk.model import Account, Basis, Contract, KeyRights, Position, SourceReport, Tier
-from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
+from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.classic import GROWS, account, accounted, index_price
 from defi_risk_adapters.exchanges.common import ZERO, per_8h, profit, same_digits, steady
@@ -102,7 +102,10 @@ class Mexc:
         missing = [coin for coin in found if coin not in wallets]
         if missing:
             raise BadAnswer(f"positions settle in {missing[0]}, and the account lists no such asset")
-        return [one for coin, row in wallets.items() for one in _accounts(at, self.venue, coin, row, found.get(coin, []), grows)]
+        unread = {symbol: answer.reason for symbol, answer in zip(symbols, cycles, strict=True) if isinstance(answer, Failed)}
+        notes = tuple(f"the funding interval of {symbol} was not read: {reason}" for symbol, reason in unread.items())
+        accounts = [one for coin, row in wallets.items() for one in _accounts(at, self.venue, coin, row, found.get(coin, []), grows)]
+        return [*accounts, SourceReport(id=at.name, kind="exchange", notes=notes)]
 
     def rights(self, at: Desk) -> Requests[KeyRights | None]:
         """Not told: the exchange answers what a key may do only to a request that holds the key in its address."""
