@@ -57,6 +57,15 @@ def telltale(status: int) -> Generator[str]:
             self.end_headers()
             self.wfile.write(body)
 
+        def do_GET(self) -> None:
+            """As an exchange."""
+            body = json.dumps({"code": "50111", "msg": f"no such key: {self.path} {dict(self.headers)}"}).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Location", self.path)
+            self.end_headers()
+            self.wfile.write(body)
+
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
@@ -89,7 +98,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "file:key",
     ]
     (tmp_path / "desk.toml").write_text(
-        f'[chains.ethereum]\nrpc = {json.dumps(nodes)}\n[[exchanges]]\nid = "x"\nname = "x"\napi_key = "{SECRETS["apikey"]}"\n'
+        f'[chains.ethereum]\nrpc = {json.dumps(nodes)}\n[[exchanges]]\nid = "okx"\nname = "x"\nurl = "http://HOST"\napi_key = "{SECRETS["apikey"]}"\n'
         f'secret = "{SECRETS["secret"]}"\npassword = "{SECRETS["passphrase"]}"\n[alerts]\nurls = ["slack://{SECRETS["alert"]}"]\n'
         + SAFE.replace("[book]", f'[book]\nwallets = ["{WALLET}"]')
     )
