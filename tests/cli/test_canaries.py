@@ -98,7 +98,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "file:key",
     ]
     (tmp_path / "desk.toml").write_text(
-        f'[chains.ethereum]\nrpc = {json.dumps(nodes)}\n[[exchanges]]\nid = "okx"\nname = "x"\nurl = "http://HOST"\napi_key = "{SECRETS["apikey"]}"\n'
+        f"[chains.ethereum]\nrpc = {json.dumps(nodes)}\n"
+        f'[[exchanges]]\nid = "okx"\nname = "x"\nurl = "http://HOST"\napi_key = "{SECRETS["apikey"]}"\n'
         f'secret = "{SECRETS["secret"]}"\npassword = "{SECRETS["passphrase"]}"\n[alerts]\nurls = ["slack://{SECRETS["alert"]}"]\n'
         + SAFE.replace("[book]", f'[book]\nwallets = ["{WALLET}"]')
     )

@@ -483,6 +483,30 @@ def test_a_refusal_of_an_optional_read_is_kept(cache: Cache) -> None:
         assert lines(double) == [FEES, FEES]
 
 
+def test_a_refused_time_is_no_refusal_to_keep(cache: Cache) -> None:
+    double = PlainExchange(faults=[Fault("time", where=FEES)])
+    fees = ExchangeCall("fees", (("symbol", "BTCUSDT"),), optional=True)
+    with serving(double) as url:
+        for _ in range(2):
+            with Exchange(settings(url), Plain(), Deadline(20), cache) as source:
+                assert isinstance(source.answer([fees])[0], Failed)
+                source.keep()
+    assert lines(double) == [FEES, TIME, FEES] * 2
+
+
+def test_tables_of_an_exchange_on_this_machine_are_kept_for_a_minute(cache: Cache) -> None:
+    seconds: list[float | None] = []
+
+    class Noting(Cache):
+        def put(self, items: Mapping[str, bytes], seconds_: float | None = None) -> None:
+            seconds.append(seconds_)
+
+    with serving(PlainExchange()) as url, Exchange(settings(url), Plain(), Deadline(20), Noting(vars(cache)["_store"])) as source:
+        source.answer([ExchangeCall("fees", (("symbol", "BTCUSDT"),))])
+        source.keep()
+    assert seconds == [60]
+
+
 def test_a_cache_that_was_tampered_with_harms_nothing(cache: Cache) -> None:
     double = PlainExchange()
     with serving(double) as url:

@@ -356,3 +356,10 @@ def test_an_oracle_is_as_old_as_it_was_at_the_block() -> None:
     assert silent is not None
     assert (silent.updated_at, silent.age_seconds) == (None, None)
     assert venue.oracle(Price(Quantity(1, 0)), 1) is None
+
+
+def test_how_far_apart_the_times_of_the_sources_lie() -> None:
+    assert picture(hedge()).skew_seconds is None
+    desk = SourceReport(id="binance-main", kind="exchange", as_of=(READ.anchor.timestamp if READ.anchor else 0) + 17)
+    candles = SourceReport(id="prices:binance", kind="file", as_of=1)
+    assert picture(hedge(), [READ, desk, candles]).skew_seconds == 17
