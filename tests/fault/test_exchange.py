@@ -495,16 +495,16 @@ def test_a_refused_time_is_no_refusal_to_keep(cache: Cache) -> None:
 
 
 def test_tables_of_an_exchange_on_this_machine_are_kept_for_a_minute(cache: Cache) -> None:
-    seconds: list[float | None] = []
+    kept: list[float | None] = []
 
     class Noting(Cache):
-        def put(self, items: Mapping[str, bytes], seconds_: float | None = None) -> None:
-            seconds.append(seconds_)
+        def put(self, items: Mapping[str, bytes], seconds: float | None = None) -> None:
+            kept.append(seconds)
 
     with serving(PlainExchange()) as url, Exchange(settings(url), Plain(), Deadline(20), Noting(vars(cache)["_store"])) as source:
         source.answer([ExchangeCall("fees", (("symbol", "BTCUSDT"),))])
         source.keep()
-    assert seconds == [60]
+    assert kept == [60]
 
 
 def test_a_cache_that_was_tampered_with_harms_nothing(cache: Cache) -> None:
