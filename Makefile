@@ -47,7 +47,7 @@ format: .venv/.dev ## rewrite files as `check` wants them
 	$(BIN)/ruff check --fix .
 
 coverage: .venv/.dev ## branch coverage of the modules that compute, which must be 95 %
-	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/property tests/adapters
-	$(BIN)/python -m coverage run --append -m pytest -q -m "not load" tests/exchanges
+	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/adapters
+	$(BIN)/python -m coverage run --append -m pytest -q -m "not load" tests/property tests/exchanges
 	$(BIN)/python -m coverage report --fail-under=95 \
 	    --include="defi_risk/units.py,defi_risk/pricing.py,defi_risk/abi.py,defi_risk/health/*,defi_risk/flags/*,adapters/defi_risk_adapters/*"

@@ -16,6 +16,8 @@ from tests.exchanges.binance import DELIVERY, BinanceExchange, Held
 from tests.exchanges.double import Double, Fault, Reply, Request, serving
 from tests.fault.exchange import Exchange as Candles
 
+pytestmark = pytest.mark.slow
+
 NAME = "binance-main"
 PERP = f"{NAME}/usdm/USDC"
 MODEL = "[model]\nvolatility = { ETH = 0.04, BTC = 0.03 }\n"

@@ -22,6 +22,8 @@ from tests.exchanges import plain
 from tests.exchanges.double import Fault, Reply, Request, serving
 from tests.exchanges.plain import ACCOUNT, PlainExchange
 
+pytestmark = pytest.mark.slow
+
 KEYS: Mapping[str, str] = {
     name: f"canary-{name.replace('_', '-')}-7f3a+/9c" for name in ("api_key", "secret", "password", "uid", "private_key")
 }

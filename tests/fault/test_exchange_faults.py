@@ -29,6 +29,8 @@ from tests.exchanges.conftest import unlisted
 from tests.exchanges.double import HEARD, Double, Fault, serving
 from tests.exchanges.doubles import ALL
 
+pytestmark = pytest.mark.slow
+
 NAMES = tuple(ALL)
 BY_DEFAULT = ("plain", "binance", "okx")
 """What is tested in every way by default; the others in one way, and in all of them where slow tests run."""
