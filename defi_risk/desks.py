@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 from defi_risk import exchange_rules, registry
 from defi_risk.book import Book, ExchangeSettings
 from defi_risk.engine import Progress
-from defi_risk.errors import DefiRiskError, RateLimited, SourceError, UsageError
+from defi_risk.errors import DefiRiskError, RateLimited, SourceError, UnknownName, UsageError
 from defi_risk.model import Account, KeyRights, Side, SourceReport
 from defi_risk.secrets import redact
 from defi_risk.sources.cache import Cache
@@ -66,6 +66,10 @@ def check(book: Book) -> None:
             raise UsageError(
                 f"exchange {settings.name} needs {' and '.join(missing)}", hint=f"add them to its [[exchanges]] in {book.file}"
             )
+        known = (*exchange_rules.names(reader.names[0]), *getattr(reader, "rules", ()))
+        for name in settings.rules:
+            if name not in known:  # a mistyped one would leave the bundled rule in force without a word
+                raise UnknownName(f"rule of exchange {settings.name}", name, known)
         Exchange(settings, reader, Deadline(1)).close()
         identity = (*_whose(settings, reader), _selected(settings, reader))
         if identity in seen:

@@ -22,6 +22,11 @@ def numbers(exchange: str, on: date) -> dict[str, Decimal]:
     return {rule["name"]: Decimal(rule["value"]) for rule in sorted(held, key=lambda rule: rule["since"])}
 
 
+def names(exchange: str) -> tuple[str, ...]:
+    """Names of all rule parameters of an exchange, on whatever day they hold: those that a book may set."""
+    return tuple(dict.fromkeys(rule["name"] for rule in _document().get("rules", ()) if rule["exchange"] == exchange))
+
+
 def tiers(exchange: str, on: date) -> dict[str, DatedTiers]:
     """Bundled maintenance brackets of an exchange by its own symbols, as they were last published before a day."""
     held = [table for table in _document().get("tiers", ()) if table["exchange"] == exchange and table["as_of"] <= on]

@@ -312,3 +312,14 @@ def test_a_rate_limit_is_kept_to_by_the_next_scan(tmp_path: Path) -> None:
             assert ended.code == 3
             assert paths(double) == asked_for
     assert "Plain asked to be left alone for another" in ended.err
+
+
+def test_a_mistyped_rule_is_told_and_never_ignored(tmp_path: Path) -> None:
+    book = tmp_path / "desk.toml"
+    book.write_text(
+        '[[exchanges]]\nid = "binance"\nname = "main"\nurl = "http://127.0.0.1:9"\napi_key = "dummy"\nsecret = "dummy"\n'
+        "rules = { portfolio_liquidtion = 1.1 }\n"
+    )
+    ended = run("scan", "--book", str(book))
+    assert ended.code == 2
+    assert "unknown rule of exchange main 'portfolio_liquidtion' - did you mean 'portfolio_liquidation'?" in ended.err
