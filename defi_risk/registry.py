@@ -7,6 +7,7 @@ user's rights; only packages that the user installed are loaded, never a path fr
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -62,6 +63,12 @@ def exchange(name: str) -> ExchangeReader:
 
 
 def _installed(group: str) -> dict[str, EntryPoint]:
+    return _found(group, tuple(sys.path))
+
+
+@cache
+def _found(group: str, path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """The entry points of a group on the search path. Looking takes milliseconds, and each exchange account is looked up several times."""
     found: dict[str, EntryPoint] = {}
     for point in sorted(entry_points(group=group), key=lambda point: (point.name, point.value)):
         other = found.get(point.name)
