@@ -15,7 +15,7 @@ from tests.exchanges.binance import BinanceExchange
 from tests.exchanges.bybit import BybitDouble, Holding
 from tests.exchanges.double import Double, Fault, Reply, serving
 from tests.exchanges.okx import OkxDouble, Purse
-from tests.exchanges.plain import ACCOUNT, RIGHTS, TIME, PlainExchange
+from tests.exchanges.plain import ACCOUNT, FEES, RIGHTS, TIME, PlainExchange
 
 
 def asked(folder: Path, command: str, double: Double, *options: str, more: str = "", head: str = "") -> Ended:
@@ -323,3 +323,14 @@ def test_a_mistyped_rule_is_told_and_never_ignored(tmp_path: Path) -> None:
     ended = run("scan", "--book", str(book))
     assert ended.code == 2
     assert "unknown rule of exchange main 'portfolio_liquidtion' - did you mean 'portfolio_liquidation'?" in ended.err
+
+
+def test_tables_are_kept_only_once_an_account_was_found_sound(tmp_path: Path) -> None:
+    double = PlainExchange(faults=[Fault(where=ACCOUNT, times=1, change=lambda answer: {**answer, "accountType": "MARGIN"})])
+    asked: list[int] = []
+    with serving(double) as url:
+        (tmp_path / "desk.toml").write_text(double.book(url))
+        for code in (3, 0, 0):
+            assert run("scan", "--book", str(tmp_path / "desk.toml"), "--state", str(tmp_path / "state")).code == code
+            asked.append(sum(request.path == FEES for request in double.log))
+    assert asked == [1, 2, 2]

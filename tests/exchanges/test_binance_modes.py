@@ -462,12 +462,3 @@ def test_a_refusal_is_said_in_one_line(tmp_path: Path, kind: str, says: str) -> 
     assert report.status == "failed"
     assert says in report.error
     assert "dummy" not in report.error + account.reason
-
-
-def test_a_damaged_table_is_asked_for_again_by_the_next_scan(tmp_path: Path) -> None:
-    exchange = short()
-    exchange.faults = [changed("/fapi/v1/leverageBracket", lambda rows: [row["brackets"][0].update(maintMarginRatio=0) for row in rows])]
-    exchange.faults[0].times = 1
-    found = scan(exchange, tmp_path, times=2)
-    assert all(account.known for account in found.accounts)
-    assert "GET /fapi/v1/leverageBracket" in [request.line for request in exchange.log]
