@@ -147,17 +147,13 @@ def liquidates(town: Town, account: Account, anchor: Anchor, key: str, answer: i
 
 def accrue_all(town: Town) -> None:
     """Accrue every market in one block."""
-    town.anvil.rpc("evm_setAutomine", False)
-    try:
-        for reserve in town.venus.reserves.values():
-            data = "0x" + reserve.market.calldata("accrueInterest").hex()
-            town.anvil.rpc(
-                "eth_sendTransaction",
-                {"from": LIQUIDATOR, "to": reserve.market.address, "data": data, "gas": hex(10**6), "gasPrice": "0x0"},
-            )
-        town.anvil.rpc("evm_mine")
-    finally:
-        town.anvil.rpc("evm_setAutomine", True)
+    town.anvil.in_one_block(
+        [
+            {"from": LIQUIDATOR, "to": reserve.market.address, "data": data, "gas": hex(10**6)}
+            for reserve in town.venus.reserves.values()
+            for data in ["0x" + reserve.market.calldata("accrueInterest").hex()]
+        ]
+    )
     numbers = {reserve.market.call("accrualBlockNumber") for reserve in town.venus.reserves.values()}
     assert numbers == {town.anvil.block().number}
 

@@ -293,6 +293,18 @@ def test_a_fork_leaves_its_origin_alone(aave36: Kit[AaveMarket]) -> None:
     assert market.account(who) == before
 
 
+def test_a_node_mines_when_asked_until_it_is_left_to_itself() -> None:
+    sent = {"from": "0x" + "11" * 20, "to": "0x" + "22" * 20, "value": "0x0", "gas": hex(21_000), "gasPrice": "0x0"}
+    with Anvil() as anvil:
+        start = anvil.block().number
+        waiting = anvil.rpc("eth_sendTransaction", sent)
+        assert anvil.rpc("eth_getTransactionReceipt", waiting) is None
+        assert int(anvil.receipt(sent)["blockNumber"], 16) == anvil.block().number == start + 1
+        assert anvil.rpc("eth_getTransactionReceipt", waiting)["status"] == "0x1"
+        anvil.mine_by_itself()
+        assert int(anvil.rpc("eth_sendTransactionSync", sent)["blockNumber"], 16) == start + 2
+
+
 def test_a_taken_port_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -2,6 +2,9 @@
 
 Time is the chain's own: it starts at a fixed moment and every block comes one second after the one before, so that the same
 transactions give the same numbers on every machine. Gas costs nothing and every address may send.
+
+Blocks are mined when we ask for them. A node that mines by itself clears its pool behind each block in the background, and after
+a revert that takes the next transaction of the same sender and number with it: seen in 15 of 120,000, on a busy machine.
 """
 
 from __future__ import annotations
@@ -152,21 +155,21 @@ class Anvil:
         return int(self.rpc("eth_getStorageAt", address, hex(slot), "latest"), 16)
 
     def receipt(self, transaction: dict[str, Any]) -> dict[str, Any]:
-        """Send a transaction, wait until it is mined and return its receipt; it may have failed."""
-        return dict(self.rpc("eth_sendTransactionSync", {"gasPrice": "0x0", **transaction}))
+        """Send a transaction, mine it and return its receipt; it may have failed."""
+        return self.in_one_block([transaction])[0]
 
     def in_one_block(self, transactions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send transactions so that one block holds them all, and return their receipts; any of them may have failed."""
-        self.rpc("evm_setAutomine", False)
-        try:
-            hashes = [self.rpc("eth_sendTransaction", {"gasPrice": "0x0", **transaction}) for transaction in transactions]
-            self.rpc("evm_mine")
-        finally:
-            self.rpc("evm_setAutomine", True)
+        hashes = [self.rpc("eth_sendTransaction", {"gasPrice": "0x0", **transaction}) for transaction in transactions]
+        self.rpc("evm_mine")
         receipts = self.rpc.batch([("eth_getTransactionReceipt", (sent,)) for sent in hashes])
-        if len({receipt and receipt["blockHash"] for receipt in receipts}) > 1:
+        if None in receipts or len({receipt["blockHash"] for receipt in receipts}) > 1:
             raise AnvilError("the transactions do not fit into one block")
         return receipts
+
+    def mine_by_itself(self) -> None:
+        """From now on every transaction gets a block of its own at once: for wallets of others. Not together with `revert`."""
+        self.rpc("evm_setAutomine", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,7 @@ def _start(port: int | None, arguments: tuple[str, ...]) -> tuple[_Process, int]
 
 def _launch(port: int, sign: str, arguments: tuple[str, ...]) -> _Process:
     """`sign` is the one web origin that the node lets in: no page can use it, and its answers can be told from another node's."""
-    options = ("--host", HOST, "--port", str(port), "--silent", "--auto-impersonate", "--allow-origin", sign)
+    options = ("--host", HOST, "--port", str(port), "--silent", "--no-mining", "--auto-impersonate", "--allow-origin", sign)
     prices = ("--gas-price", "0", "--block-base-fee-per-gas", "0")
     node = (str(ensure().anvil), *options, *prices, *arguments)
     complaints = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process

@@ -180,6 +180,7 @@ def run(*, port: int, folder: Path) -> int:
     started = time.monotonic()
     with Anvil(port=port, timestamp=None) as anvil:
         devnet = build(anvil)
+        anvil.mine_by_itself()
         folder.mkdir(parents=True, exist_ok=True)
         book = folder / "book.toml"
         book.write_text(book_text(devnet.anvil.url, devnet.wallets, devnet.markets, devnet.assets, devnet.venus.vai.address))
