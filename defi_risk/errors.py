@@ -5,6 +5,7 @@
     │   ├── BookError                 a book that cannot be read, with file and line
     │   ├── AddressError              not an address, or a wrong checksum
     │   ├── UnknownName               a chain, market, key or option nobody knows, with the nearest name
+    │   ├── SettingError              a setting of a market that its adapter cannot use
     │   └── SecretMissing             a reference such as ${NAME} that leads nowhere
     ├── SourceError                   a node or exchange failed: the snapshot is partial, exit code 3
     │   ├── Unreachable               no connection
@@ -88,6 +89,15 @@ class UnknownName(UsageError):
         super().__init__(f"unknown {kind} {name!r}", hint=hint)
         self.kind = kind
         self.name = name
+
+
+class SettingError(UsageError):
+    """A setting of a market that its adapter cannot use. `what` it must be, without the value, which may be a secret."""
+
+    def __init__(self, setting: str, what: str, hint: str = "") -> None:
+        super().__init__(f"the setting {setting!r} of a market {what}", hint=hint)
+        self.setting = setting
+        self.what = what
 
 
 class SecretMissing(UsageError):

@@ -115,6 +115,11 @@ def resolve(reference: str, *, env: Mapping[str, str] | None = None, folder: Pat
     return _made(value, "env " + ", ".join(dict.fromkeys(names)))
 
 
+def meant(text: str) -> str:
+    """What a market's setting stands for: the value of a reference, any other text itself. Not to be kept. Raises `SecretMissing`."""
+    return resolve(text).reveal() if is_reference(text) else text
+
+
 def public_url(text: str) -> str:
     """What may be shown of a URL: scheme, host and port. User, password, path and query may all hold keys."""
     try:

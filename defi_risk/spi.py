@@ -293,6 +293,7 @@ class Adapter(Protocol):
     of a market, addresses all, the first being the one that identifies it, and `venue` the name shown. An adapter may name optional
     settings of its markets in a class attribute `settings`, and `side = Side.DERIVATIVES` where its accounts are not loans. The public
     services that it asks where a setting names no other stand in a class attribute `services`, by setting: people are told of them.
+    A method `check(given)` refuses settings before anything is read (see `defi_risk.settings`).
     """
 
     name: ClassVar[str]

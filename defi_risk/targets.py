@@ -13,10 +13,11 @@ from typing import Final
 
 from defi_risk import ens, markets, registry
 from defi_risk.book import Book, ChainSettings, MarketSettings
-from defi_risk.errors import DefiRiskError, UsageError
+from defi_risk.errors import DefiRiskError, SettingError, UsageError
 from defi_risk.ids import ChainId, parse_address
 from defi_risk.model import Chain, Owner
-from defi_risk.secrets import Secret, is_reference, public_url, resolve
+from defi_risk.secrets import Secret, is_reference, meant, public_url, resolve
+from defi_risk.settings import check
 from defi_risk.spi import Market, services_of
 
 RPC_VARIABLE: Final = "DEFI_RISK_RPC_"
@@ -128,9 +129,10 @@ def _markets(known: Mapping[str, Chain], extra: Sequence[MarketSettings]) -> dic
                 hint=f"use --rpc {settings.chain}=URL or a [chains.{settings.chain}] table",
             )
         market = markets.from_settings(settings, known[settings.chain])
-        for _, value in market.params:
-            if is_reference(value):
-                resolve(value)  # whoever asks the service does it again: nothing but the reference is kept
+        try:
+            check(registry.get(market.adapter), {key: meant(text) for key, text in market.params})
+        except SettingError as error:
+            raise UsageError(f"market {market.name!r}: {error.setting} {error.what}", hint=error.hint) from None
         found[settings.chain][_key(market)] = market
     return {name: list(items.values()) for name, items in found.items()}
 

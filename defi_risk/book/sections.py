@@ -21,10 +21,11 @@ from defi_risk.book.model import (
 )
 from defi_risk.book.table import Source, Table, nearest
 from defi_risk.book.thresholds import read_thresholds
-from defi_risk.errors import AddressError, UnknownName
+from defi_risk.errors import AddressError, SettingError, UnknownName
 from defi_risk.ids import ChainId, Factor, Peg, parse_address
 from defi_risk.model import FactorRef
-from defi_risk.secrets import Secret, anchored, is_loopback, is_reference
+from defi_risk.secrets import Secret, anchored, is_loopback, is_reference, meant
+from defi_risk.settings import check
 from defi_risk.spi import settings_of
 from defi_risk.text import shown
 
@@ -167,11 +168,16 @@ def _market(loose: Table, chains: Mapping[str, ChainSettings]) -> MarketSettings
     table = loose.strict(("adapter", "chain", "name", *adapter.roots, *settings))
     table.need("chain", *adapter.roots)
     roots = [(key, table.address(key)) for key in adapter.roots]
+    params = (*roots, *((key, _setting(table, key)) for key in settings if key in table))
+    try:
+        check(adapter, {key: meant(text) for key, text in params})
+    except SettingError as error:
+        table.fail(error.setting, error.what, error.hint)
     return MarketSettings(
         adapter=table.text("adapter"),
         chain=table.choice("chain", tuple(dict.fromkeys((*chains, *built_in())))),
         name=table.text("name", UNNAMED),
-        params=(*roots, *((key, _setting(table, key)) for key in settings if key in table)),
+        params=params,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from defi_risk_adapters.gains.prices import named_feeds, scaled
 
-from defi_risk.errors import CallReverted, OutOfRange, Unsupported
+from defi_risk.errors import CallReverted, OutOfRange, SettingError, Unsupported
 from defi_risk.spi import Call, InfoCall
 from tests.adapters.gains_world import DIAMOND, FEED, LINE, NOW, P10, TERMS, GainsWorld, Trade, only, read
 from tests.adapters.scripted import NOTHING_THERE
@@ -136,7 +136,7 @@ def test_a_feeds_time_that_cannot_be_is_not_known() -> None:
     "text", ["", "ETH/USD", "ETH/USD:0x12", f":{FEED}", f"ETH/USD:{FEED} ETH/USD:{DIAMOND}", f"{FEED}", "ETH/USD:0x" + "zz" * 20]
 )
 def test_feeds_that_cannot_be_read_are_refused(text: str) -> None:
-    with pytest.raises(Unsupported, match="feeds cannot be read") as raised:
+    with pytest.raises(SettingError, match="'feeds' of a market") as raised:
         named_feeds(text)
     assert raised.value.hint
     with pytest.raises(Unsupported):

@@ -8,7 +8,7 @@ import pytest
 
 from defi_risk import book, markets, registry, targets
 from defi_risk.book import MarketSettings
-from defi_risk.errors import BookError, SecretMissing, UnknownName, UsageError
+from defi_risk.errors import AddressError, BookError, PluginError, SecretMissing, UnknownName, UsageError
 from defi_risk.ids import ChainId
 from defi_risk.model import Owner
 from defi_risk.secrets import Secret, anchored, is_reference, public_setting
@@ -56,6 +56,84 @@ def test_a_file_is_found_from_anywhere(tmp_path: Path) -> None:
 def test_a_setting_that_leads_nowhere_is_refused_with_its_line(tmp_path: Path, line: str, said: str) -> None:
     with pytest.raises(BookError, match=said) as caught:
         read(tmp_path, MARKET + line + "\n")
+    assert "k3y" not in str(caught.value)
+
+
+FEED = "0x" + "12" * 20
+ROOTS = {
+    "hyperliquid": {},
+    "gmx_v2": {"data_store": FEED, "reader": FEED},
+    "gains": {"diamond": FEED},
+    "compound_v2": {"comptroller": FEED},
+}
+
+
+def described(adapter: str, **given: str) -> str:
+    lines = [f'{key} = "{value}"' for key, value in {**ROOTS[adapter], **given}.items()]
+    return f'[[markets]]\nadapter = "{adapter}"\nchain = "mall"\n' + "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "given", "said"),
+    [
+        ("hyperliquid", {"api": "ftp://k3y.example"}, "api: must be an http(s) URL"),
+        ("hyperliquid", {"api": "https://"}, "api: must be an http(s) URL"),
+        ("hyperliquid", {"api": "https://host:k3y"}, "api: must be an http(s) URL"),
+        ("hyperliquid", {"api": "https://[k3y"}, "api: must be an http(s) URL"),
+        ("hyperliquid", {"api": "${KIOSK_WORD}"}, "api: must be an http(s) URL"),
+        ("gmx_v2", {"prices": "orakel"}, "prices: must be an http(s) URL or 'oracle'"),
+        ("gmx_v2", {"order_vault": "k3y"}, "order_vault: must be an address"),
+        ("gmx_v2", {"referral_storage": "0x12"}, "referral_storage: must be an address"),
+        ("gains", {"prices": "Oracle"}, "prices: must be an http(s) URL or 'oracle'"),
+        ("gains", {"prices": "oracle"}, "feeds: must name 1 to 64 pairs"),
+        ("gains", {"prices": "oracle", "feeds": FEED}, "feeds: must name 1 to 64 pairs"),
+        ("gains", {"feeds": f"BTC/USD:{FEED} ETH/USD:k3y"}, "feeds: has no sound address at the end of entry 2"),
+        ("compound_v2", {"seconds_per_block": "0"}, "seconds_per_block: must be a number above 0"),
+        ("compound_v2", {"seconds_per_block": "inf"}, "seconds_per_block: must be a number above 0"),
+        ("compound_v2", {"seconds_per_block": "k3y"}, "seconds_per_block: must be a number above 0"),
+    ],
+)
+def test_a_mistyped_setting_is_told_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str, given: dict[str, str], said: str
+) -> None:
+    monkeypatch.setenv("KIOSK_WORD", "k3y")
+    with pytest.raises(BookError) as caught:
+        read(tmp_path, described(adapter, **given))
+    assert f"markets[0].{said}" in str(caught.value)
+    assert caught.value.line > 0
+    assert "k3y" not in str(caught.value)
+    extra = MarketSettings(adapter=adapter, chain="local", name="corner", params=(*ROOTS[adapter].items(), *given.items()))
+    with pytest.raises(UsageError) as refused:
+        targets.chains(book.Book(name="x"), {"local": [Secret("http://127.0.0.1:1")]}, [extra])
+    assert "corner" in str(refused.value) or isinstance(refused.value, AddressError)
+    assert "k3y" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "given"),
+    [
+        *((each, {}) for each in ROOTS),
+        ("hyperliquid", {"api": "http://127.0.0.1:9/k3y"}),
+        ("hyperliquid", {"api": "${KIOSK_API}"}),
+        ("gmx_v2", {"prices": "oracle", "referral_storage": FEED, "order_vault": FEED}),
+        ("gmx_v2", {"prices": "https://prices.example"}),
+        ("gains", {"prices": "oracle", "feeds": f"ETH/USD:{FEED} BTC/USD:{FEED}"}),
+        ("compound_v2", {"seconds_per_block": "0.45"}),
+    ],
+)
+def test_a_good_setting_is_taken(tmp_path: Path, adapter: str, given: dict[str, str]) -> None:
+    [found] = read(tmp_path, described(adapter, **given))
+    assert dict(found.params) == {**ROOTS[adapter], **given}
+
+
+def test_a_check_that_breaks_is_the_adapters_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(_self: kiosk.Kiosk, given: dict[str, str]) -> None:
+        raise ValueError(given["api"])
+
+    monkeypatch.setattr(kiosk.Kiosk, "check", broken, raising=False)
+    with pytest.raises(PluginError, match="adapter 'kiosk' cannot check the settings of a market: ValueError") as caught:
+        read(tmp_path, MARKET + 'api = "https://k3y"\n')
+    assert caught.value.__cause__ is None
     assert "k3y" not in str(caught.value)
 
 

@@ -12,13 +12,14 @@ block on a chain other than those listed in `SECONDS_PER_BLOCK` (no other figure
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import ClassVar, Final
 
 from defi_risk.errors import OutOfRange, Unsupported
 from defi_risk.ids import USD, Factor
 from defi_risk.model import Account, Asset, Custody, Leg, LiquidationRule, Owner, Price, Role, SelfCheck, Side
+from defi_risk.settings import need_above_zero
 from defi_risk.spi import Context, Market, Reading
 from defi_risk.units import EXACT, SECONDS_PER_YEAR, WAD, Quantity, exact_ratio
 from defi_risk_adapters.compound_v2 import reads
@@ -38,6 +39,10 @@ class CompoundV2:
     venue: ClassVar[str] = "Compound V2"
     roots: ClassVar[tuple[str, ...]] = ("comptroller",)
     settings: ClassVar[tuple[str, ...]] = ("unit", "seconds_per_block")
+
+    def check(self, given: Mapping[str, str]) -> None:
+        """The time of a block is a number."""
+        need_above_zero(given, "seconds_per_block")
 
     def read(self, owner: Owner, market: Market, at: Context) -> Reading:
         """Read what one owner has in the markets of one comptroller."""

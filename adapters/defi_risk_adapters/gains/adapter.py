@@ -18,12 +18,13 @@ from typing import ClassVar
 from defi_risk.errors import AdapterError, BadAnswer, MissingPrice
 from defi_risk.ids import AccountId
 from defi_risk.model import Account, Asset, Custody, Owner, Side
+from defi_risk.settings import need_url
 from defi_risk.spi import Context, Found, Market, Reading
 from defi_risk.text import shown
 from defi_risk_adapters.gains import reads
 from defi_risk_adapters.gains.account import SIZE_DECIMALS, exact_of, known, line_text, order, pair_name
 from defi_risk_adapters.gains.coin import coin_of
-from defi_risk_adapters.gains.prices import SERVICE, PairPrice, board
+from defi_risk_adapters.gains.prices import ORACLE, SERVICE, PairPrice, board, named_feeds
 from defi_risk_adapters.gains.reads import Facts, Held, Listing, Told
 
 
@@ -52,6 +53,12 @@ class Gains:
     settings: ClassVar[tuple[str, ...]] = ("prices", "feeds")
     services: ClassVar[Mapping[str, str]] = {"prices": SERVICE}
     side: ClassVar[Side] = Side.DERIVATIVES
+
+    def check(self, given: Mapping[str, str]) -> None:
+        """Prices come from a service, or from feeds that `feeds` names."""
+        need_url(given, "prices", ORACLE)
+        if given.get("prices") == ORACLE or "feeds" in given:
+            named_feeds(given.get("feeds", ""))
 
     def read(self, owner: Owner, market: Market, at: Context) -> Reading:
         """Read one owner's trades on one chain."""

@@ -14,11 +14,10 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any, Final, Protocol
 
 from defi_risk.answers import Answer
-from defi_risk.errors import AddressError, BadAnswer, MissingPrice, Unsupported
+from defi_risk.errors import AddressError, BadAnswer, MissingPrice, SettingError, Unsupported
 from defi_risk.ids import Address, parse_address
 from defi_risk.model import SourceReport
 from defi_risk.spi import Ask, Context, Failed, InfoCall, Market, Steps
-from defi_risk.text import shown
 from defi_risk.units import EXACT
 from defi_risk_adapters.oracles import CHAINLINK
 
@@ -147,20 +146,26 @@ def scaled(price: Decimal) -> int:
 
 
 def named_feeds(text: str) -> dict[str, Address]:
-    """The setting `feeds`. Raises `Unsupported` for one without feeds, with too many, a pair twice or a bad address."""
-    parts = [entry.rpartition(":") for entry in text.split()]
+    """The setting `feeds`. Raises `SettingError` for one without feeds, with too many, a pair twice or a bad address."""
     hint = 'write prices = "oracle" and feeds = "ETH/USD:0x... BTC/USD:0x..."'
-    try:
-        found = {name: parse_address(address) for name, _, address in parts}
-    except AddressError as error:
-        raise Unsupported(f"the market's feeds cannot be read: {error.message}", hint=hint) from None
-    if not found or len(found) < len(parts) or len(found) > MOST_FEEDS or not all(found):
-        raise Unsupported(f"the market's feeds cannot be read: {shown(text, 60)!r}", hint=hint)
+    entries = text.split()
+    found: dict[str, Address] = {}
+    for place, entry in enumerate(entries, 1):
+        name, _, feed = entry.rpartition(":")
+        try:
+            found[name] = parse_address(feed)
+        except AddressError:
+            raise SettingError("feeds", f"has no sound address at the end of entry {place}", hint) from None
+    if not found or len(found) < len(entries) or len(found) > MOST_FEEDS or not all(found):
+        raise SettingError("feeds", f"must name 1 to {MOST_FEEDS} pairs, each with its feed, and each once", hint)
     return found
 
 
 def _feeds(text: str, at: Context) -> Steps[Board]:
-    named = named_feeds(text)
+    try:
+        named = named_feeds(text)
+    except SettingError as error:
+        raise Unsupported(error.message, hint=error.hint) from None
     asks: list[Ask] = []
     for feed in named.values():
         asks += [CHAINLINK(feed, "decimals", optional=True, forever=True), CHAINLINK(feed, "latestRoundData", optional=True)]

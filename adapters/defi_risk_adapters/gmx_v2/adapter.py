@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from defi_risk.errors import AdapterError, BadAnswer, OutOfRange, Unsupported
 from defi_risk.ids import AccountId, Address, parse_address
 from defi_risk.model import Account, Custody, LiquidationRule, Owner, SelfCheck, Side, SourceReport
+from defi_risk.settings import need_address, need_url
 from defi_risk.spi import Ask, Context, Found, Market, Reading, Steps, together
 from defi_risk.text import shown
 from defi_risk_adapters.gmx_v2 import accrual, reader
@@ -106,6 +107,12 @@ class GmxV2:
     roots: ClassVar[tuple[str, ...]] = ("data_store", "reader")
     settings: ClassVar[tuple[str, ...]] = ("prices", "referral_storage", "order_vault")
     side: ClassVar[Side] = Side.DERIVATIVES
+
+    def check(self, given: Mapping[str, str]) -> None:
+        """Prices come from the venue's oracle or a service; the other two settings are contracts."""
+        need_url(given, "prices", ORACLE)
+        need_address(given, "referral_storage")
+        need_address(given, "order_vault")
 
     def read(self, owner: Owner, market: Market, at: Context) -> Reading:
         """Read one owner's positions in all markets of the deployment."""

@@ -23,6 +23,7 @@ from typing import ClassVar, Final
 
 from defi_risk.errors import Unsupported
 from defi_risk.model import Account, Owner, Side, SourceReport
+from defi_risk.settings import need_url
 from defi_risk.spi import Context, Market, Reading
 from defi_risk.units import Quantity
 from defi_risk_adapters.hyperliquid import accounts, idle, pools, reading
@@ -47,6 +48,10 @@ class Hyperliquid:
     settings: ClassVar[tuple[str, ...]] = ("api",)
     services: ClassVar[Mapping[str, str]] = {"api": SERVICE}
     side: ClassVar[Side] = Side.DERIVATIVES
+
+    def check(self, given: Mapping[str, str]) -> None:
+        """`api` is a URL."""
+        need_url(given, "api")
 
     def read(self, owner: Owner, market: Market, at: Context) -> Reading:
         """Read what one owner has; four rounds."""
