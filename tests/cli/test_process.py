@@ -32,7 +32,8 @@ HEAVY = (
     "defi_risk.scanning",
     "defi_risk.snapshot",
 )
-MAIN = "from defi_risk.cli import main; main()"
+MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from defi_risk.cli import main; main()"
+"""Interrupts are let in first: a shell's background job, as this suite may be one, hands down that they are ignored."""
 ROOT = Path(__file__).parents[2]
 
 
