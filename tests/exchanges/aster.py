@@ -38,13 +38,17 @@ def position(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class AsterDouble(Double):
-    """Cross balances by coin, and positions; `multi` is multi-assets mode."""
+    """Cross balances by coin, and positions; `multi` is multi-assets mode. The account is `owner`'s, for whom the key may be an agent's."""
 
     id: ClassVar[str] = "aster"
     credentials: ClassVar[Mapping[str, str]] = {"private_key": KEY}
     wallets: dict[str, str] = field(default_factory=lambda: {"USDT": "10000", "USDF": "0"})
     positions: list[dict[str, Any]] = field(default_factory=list)
     multi: bool | None = False
+    owner: str = ADDRESS
+    premium: dict[str, str] = field(
+        default_factory=lambda: {"symbol": "BTCUSDT", "lastFundingRate": "0.0001", "indexPrice": "50990", "markPrice": "51000"}
+    )
 
     def routes(self) -> Mapping[str, Callable[[Request], Any]]:
         return {
@@ -55,7 +59,7 @@ class AsterDouble(Double):
             "GET /fapi/v3/positionRisk": lambda _: [*self.positions, position(symbol="ETHUSDT", positionAmt="0")],
             "GET /fapi/v3/leverageBracket": lambda _: [{"symbol": name, "brackets": brackets()} for name in ("BTCUSDT", "ETHUSDT")],
             "GET /fapi/v3/exchangeInfo": lambda _: {"symbols": [contract("BTC"), contract("ETH")]},
-            "GET /fapi/v3/premiumIndex": lambda _: [{"symbol": "BTCUSDT", "lastFundingRate": "0.0001", "indexPrice": "50990"}],
+            "GET /fapi/v3/premiumIndex": lambda _: [self.premium],
             "GET /fapi/v3/fundingInfo": lambda _: [{"symbol": "BTCUSDT", "fundingIntervalHours": 4}],
         }
 
@@ -64,7 +68,8 @@ class AsterDouble(Double):
         if name in ("time", "exchangeInfo", "premiumIndex", "fundingInfo"):
             return None
         message, _, signature = request.raw_query.rpartition("&signature=")
-        if not signature or signer(message, signature) != ADDRESS or request.query.get("user", "").lower() != ADDRESS.lower():
+        told = tuple(request.query.get(name, "").lower() for name in ("user", "signer"))
+        if not signature or signer(message, signature) != ADDRESS or told != (self.owner.lower(), ADDRESS.lower()):
             return self.error("bad key")
         return self.error("time") if abs(self.now() - int(request.query["nonce"]) / 1_000) > 10_000 else None
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from defi_risk.gathering import gather
 from defi_risk.model import KeyRights
-from tests.exchanges.aster import KEY, AsterDouble, position
-from tests.exchanges.double import Fault
+from tests.exchanges.aster import ADDRESS, KEY, AsterDouble, position
+from tests.exchanges.double import Fault, serving
 from tests.exchanges.reading import accounts, scan, unknown
 
 
@@ -36,6 +37,64 @@ def test_cross_and_isolated(tmp_path: Path) -> None:
     leg = wallet.legs[1].position
     assert leg is not None
     assert (leg.funding_8h, leg.index, leg.initial_rate) == (Decimal("0.0002"), Decimal(50_990), Decimal("0.1"))
+
+
+@pytest.mark.parametrize(
+    ("told", "index"),
+    [({"markPrice": "52000", "indexPrice": "50960"}, "49980"), ({"markPrice": "0"}, "50990"), ({"indexPrice": "51000"}, "51000")],
+)
+def test_the_index_keeps_its_distance_to_the_mark(tmp_path: Path, told: dict[str, str], index: str) -> None:
+    """Index prices are kept for ten minutes, and marks are not."""
+    double = AsterDouble(positions=[position()])
+    double.premium |= told
+    leg = accounts(double, tmp_path)["futures/USDT"].legs[1].position
+    assert leg is not None
+    assert leg.index == Decimal(index)
+
+
+@pytest.mark.parametrize("where", ["exchangeInfo", "leverageBracket"])
+def test_a_contract_younger_than_the_list_is_looked_up_again(tmp_path: Path, where: str) -> None:
+    def older(rows: Any) -> Any:
+        (rows["symbols"] if isinstance(rows, dict) else rows).pop(0)
+        return rows
+
+    double = AsterDouble(positions=[position()], faults=[Fault(where=where, change=older, times=1)])
+    [wallet] = accounts(double, tmp_path).values()
+    assert wallet.status == "ok"
+    assert sum(request.path.endswith(where) for request in double.log) == 2
+
+
+@pytest.mark.parametrize("owner", ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", ADDRESS])
+def test_the_key_may_be_an_agents_of_the_wallet(tmp_path: Path, owner: str) -> None:
+    """Aster's own interface gives out keys of agents, which sign for a wallet: `user` is the wallet, `signer` the agent."""
+    double = both()
+    double.owner = owner
+    found = accounts(double, tmp_path, f'wallet = "{owner}"')
+    assert set(found) == {"futures/USDT", "futures/ETHUSDT/isolated"}
+
+
+@pytest.mark.parametrize(
+    ("where", "note", "index"),
+    [("premiumIndex", "funding rates are not known", None), ("fundingInfo", "funding intervals are not known", Decimal(50_990))],
+)
+def test_funding_that_is_not_told_is_a_note(tmp_path: Path, where: str, note: str, index: Decimal | None) -> None:
+    found = scan(AsterDouble(positions=[position()], faults=[Fault("500", where)]), tmp_path)
+    [wallet] = found.accounts
+    assert wallet.status == "ok", wallet.reason
+    assert [text.partition(":")[0] for report in found.reports for text in report.notes] == [note]
+    leg = wallet.legs[1].position
+    assert leg is not None
+    assert (leg.funding_8h, leg.index) == (None, index)
+
+
+def test_a_key_that_is_none_is_said(tmp_path: Path) -> None:
+    double = both()
+    book = tmp_path / "book.toml"
+    with serving(double) as url:
+        book.write_text(double.book(url, more=f'wallet = "{ADDRESS}"').replace(KEY, "0xnone"), "utf-8")
+        [account] = gather(book=book, deadline=20).accounts
+    assert account.status == "unknown"
+    assert "could not put the question" in account.reason
 
 
 def test_hedged_sides(tmp_path: Path) -> None:
@@ -84,11 +143,14 @@ def test_nothing_and_negative_equity(tmp_path: Path) -> None:
     assert str(account.legs[0].amount) == "-5"
 
 
-def test_second_scans_are_three_requests(tmp_path: Path) -> None:
+def test_second_scans_are_four_requests_and_see_another_mode(tmp_path: Path) -> None:
     double = both()
     found = scan(double, tmp_path, times=2)
     assert len(found.accounts) == 2
-    assert len(double.log) == 3, [request.line for request in double.log]
+    assert len(double.log) == 4, [request.line for request in double.log]
+    double.multi = True
+    [account] = scan(double, tmp_path).accounts
+    assert "multi-assets mode" in account.reason
 
 
 def test_the_key_can_do_everything_and_is_shown_nowhere(tmp_path: Path) -> None:

@@ -311,6 +311,38 @@ def test_a_coin_that_is_no_margin_in_multi_assets_mode_counts_nothing(tmp_path: 
     assert normal(account).weighted() == pytest.approx(499.95)
 
 
+def test_earning_dollars_and_credits_follow_their_dollar(tmp_path: Path) -> None:
+    """Binance margins futures with USDT in Earn (LDUSDT) and RWUSD, and settles them in credits (BNFCR) in the European Union."""
+    dollar = ("1.00000000", "0.001", "0.001")
+    exchange = BinanceExchange(
+        multi=True,
+        wallets={"USDC": "500", "LDUSDT": "1000", "RWUSD": "300", "BNFCR": "-37.5"},
+        positions=[Held("BTCUSDC", "0.1", "59000")],
+        marks={"BTCUSDC": "60000"},
+    )
+    exchange.index |= dict.fromkeys(("LDUSDT", "RWUSD", "BNFCR"), dollar)
+    [account] = accounts(exchange, tmp_path).values()
+    assert matches(account)
+    factors = {leg.asset.symbol: (leg.factor, leg.peg) for leg in account.legs if leg.role is Role.MARGIN}
+    assert factors == {
+        "USDC": ("USDC", None),
+        "LDUSDT": ("USDT", "LDUSDT/USDT"),
+        "RWUSD": ("USD", "RWUSD/USD"),
+        "BNFCR": ("USD", "BNFCR/USD"),
+    }
+
+
+def test_a_coin_that_is_no_margin_and_has_no_index_is_left_out(tmp_path: Path) -> None:
+    exchange = BinanceExchange(multi=True, wallets={"USDT": "500"}, positions=[Held("ETHUSDT", "1", "3000")], marks={"ETHUSDT": "3000"})
+    dust = {"asset": "BUSD", "walletBalance": "0.01000000", "crossWalletBalance": "0.01000000", "updateTime": 1_722_161_166_529}
+    exchange.faults = [changed("/fapi/v2/account", lambda account: account["assets"].insert(1, {**dust, "marginAvailable": False}))]
+    found = scan(exchange, tmp_path)
+    [account] = found.accounts
+    assert matches(account)
+    assert [leg.asset.symbol for leg in account.legs if leg.role is Role.MARGIN] == ["USDT"]
+    assert found.reports[0].notes[0] == "BUSD was left out: it is no margin in multi-assets mode, and has no index price"
+
+
 def test_funds_without_positions_are_an_account(tmp_path: Path) -> None:
     found = accounts(BinanceExchange(wallets={"USDT": "250.5", "BTC": "0.1"}), tmp_path)
     assert list(found) == ["usdm/USDT", "usdm/BTC"]

@@ -266,6 +266,28 @@ def test_what_is_not_told_of_a_coin_is_the_worst(tmp_path: Path, kind: str) -> N
         assert len(account.assumptions) == 2
 
 
+def test_a_coin_that_neither_counts_nor_is_priced_is_left_out(tmp_path: Path) -> None:
+    """The margin wallet may hold a coin that is no collateral of portfolio margin: it is in neither list."""
+    exchange = portfolio()
+    coin = dict.fromkeys(("crossMarginAsset", "crossMarginFree", "totalWalletBalance"), "12.5") | dict.fromkeys(
+        ("crossMarginBorrowed", "crossMarginInterest", "umWalletBalance", "cmWalletBalance", "umUnrealizedPNL", "cmUnrealizedPNL"), "0.0"
+    )
+    exchange.faults = [changed("/papi/v1/balance", lambda rows: rows.append({"asset": "NEW", **coin}))]
+    found = scan(exchange, tmp_path)
+    [account] = found.accounts
+    assert matches(account)
+    assert all(leg.asset.symbol != "NEW" for leg in account.legs)
+    assert found.reports[0].notes == ("NEW was left out: it is no collateral of portfolio margin, and has no index price",)
+
+
+def test_a_coin_that_is_owed_and_not_priced_is_not_left_out(tmp_path: Path) -> None:
+    exchange = portfolio()
+    del exchange.rates["ETH"]
+    exchange.fixed["/papi/v1/account"] = {"uniMMR": "2", "accountEquity": "1", "accountMaintMargin": "1", "accountStatus": "NORMAL"}
+    account, _ = unknown(exchange, tmp_path, changed("asset-index-price", lambda rows: rows.pop()))
+    assert "ETH has no index price" in account.reason
+
+
 def _twice(rows: list[Any]) -> None:
     rows.append(dict(rows[0]))
 

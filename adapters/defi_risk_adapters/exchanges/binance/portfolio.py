@@ -29,6 +29,7 @@ TOLERANCE: Final = Decimal("0.005")
 """Index prices may be a minute old, and the four answers are of four moments."""
 _STATUS: Final = ("NORMAL", "MARGIN_CALL", "SUPPLY_MARGIN", "REDUCE_ONLY", "ACTIVE_LIQUIDATION", "FORCE_LIQUIDATION", "BANKRUPTED")
 _UNLISTED: Final = "{} is taken to count for nothing: it has no collateral rate"
+_LEFT_OUT: Final = "{} was left out: it is no collateral of portfolio margin, and has no index price"
 _SMALLEST_LEVERAGE: Final = 3
 _DEAREST: Final = "the loan of {} is charged at the rate of 3x leverage: the exchange does not tell its own"
 
@@ -125,8 +126,9 @@ def _once(at: Desk, *, inverse: bool = False) -> Requests[tuple[Account | None, 
     for one in told.held:
         coin = of[one.name].contracts[one.symbol].coin
         profits[coin] = EXACT.add(profits.get(coin, ZERO), one.pnl)
-    coins = [coin for coin in _coins(at, told, profits, rates, leverages, says) if coin.owned or coin.owed or coin.coin in profits]
-    notes = (*um.notes, *cm.notes)
+    left: list[str] = []
+    coins = _coins(at, told, profits, (rates, leverages), says, left)
+    notes = (*left, *um.notes, *cm.notes)
     if not coins:
         if told.account["accountMaintMargin"].decimal() or told.account["accountEquity"].decimal():
             raise BadAnswer("the account has equity or maintenance margin, and no coin has a balance")
@@ -162,10 +164,14 @@ def _coins(
     at: Desk,
     told: _Told,
     profits: Mapping[str, Decimal],
-    rates: Mapping[str, Decimal],
-    leverages: Mapping[str, Decimal],
+    rules: tuple[Mapping[str, Decimal], Mapping[str, Decimal]],
     says: list[str],
+    left: list[str],
 ) -> list[Coin]:
+    """What is in the account, by the `rules` of collateral and of loans. What is only owned, and has neither a collateral rate nor a price,
+    counts for nothing: it is `left` out.
+    """
+    rates, leverages = rules
     amounts: dict[str, tuple[Decimal, Decimal]] = {}
     for row in told.balance.listing():
         coin = row["asset"].text(20)
@@ -180,6 +186,9 @@ def _coins(
         if not owned and not owed and coin not in profits:
             continue
         if not told.index.get(coin):
+            if owned > 0 and not owed and coin not in profits and coin not in rates:
+                left.append(_LEFT_OUT.format(shown(coin)))
+                continue
             raise Unsupported(f"{coin} has no index price in portfolio margin", hint="scan again")
         if coin not in rates:
             says.append(_UNLISTED.format(coin))

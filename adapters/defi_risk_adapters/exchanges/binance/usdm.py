@@ -32,6 +32,7 @@ from defi_risk_adapters.exchanges.binance.wallets import (
 from defi_risk_adapters.exchanges.common import ZERO, margin, steady
 
 _LEFT_OUT: Final = "{} was left out: the exchange has never updated its entry, and the account's own sum does not hold it"
+_NO_MARGIN: Final = "{} was left out: it is no margin in multi-assets mode, and has no index price"
 
 
 class _Gone(Exception):
@@ -67,6 +68,9 @@ def read(at: Desk, mode: modes.Mode) -> Requests[list[Account | SourceReport]]:
     whole(account, coins, () if several else ("USDT",))
     rates = _rates(asked[-1]) if several else {}
     coins, notes = _reconciled(account, coins, rates) if several else _with_sum(account, coins)
+    if several:  # what counts for nothing need not be priced: a coin that the exchange has retired
+        notes += [_NO_MARGIN.format(shown(coin)) for coin, wallet in coins.items() if not wallet.counts and coin not in rates]
+        coins = {coin: wallet for coin, wallet in coins.items() if wallet.counts or coin in rates}
     rows = holdings.open_rows(account["positions"], "account")
     risks = holdings.open_rows(Answer(asked[0], "positionRisk"), "positionRisk") if rows else {}
     positions = holdings.of_account(rows, risks)
