@@ -97,7 +97,8 @@ def positions(draw: st.DrawFn, *, convex: bool = True) -> Leg:
     """A linear or inverse derivative on a volatile factor, at a profit or loss."""
     factor = draw(st.sampled_from([ETH, BTC, SOL]))
     quote = draw(st.sampled_from([USDC, USDT]))
-    mark = PRICES[factor] / PRICES[quote]
+    basis = draw(st.sampled_from([Decimal(1), Decimal("1.02"), Decimal("0.985")]))
+    mark = PRICES[factor] / PRICES[quote] * basis
     notional = draw(usd) / PRICES[quote]
     sign = draw(st.sampled_from([1, -1]))
     inverse = draw(st.integers(0, 3)) == 0

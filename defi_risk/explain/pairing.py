@@ -9,7 +9,7 @@ from typing import Final
 
 from defi_risk import model
 from defi_risk.explain.accrual import funding, interest
-from defi_risk.health.normal import profit
+from defi_risk.health.normal import Key, margin_in, profit
 from defi_risk.ids import Factor, Peg
 from defi_risk.model import Contract, Role
 from defi_risk.snapshot.model import Account
@@ -21,12 +21,13 @@ NOISE: Final = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A leg in one snapshot. `quote_usd` is USD per quote coin of a position; `extra` what it has earned beyond entry and mark (funding and
-    fees not settled yet), in the coin that it settles in.
+    """A leg in one snapshot. `quote_usd` is USD per quote coin of a position, `coin_usd` per coin that it settles in; `extra` what it has
+    earned beyond entry and mark (funding and fees not settled yet), in that coin.
     """
 
     leg: model.Leg
     quote_usd: float = 1.0
+    coin_usd: float = 1.0
     extra: float = 0.0
 
 
@@ -60,7 +61,7 @@ class State:
         account = restore(recorded)
         check(recorded, account)
         usd = [1.0 if leg.terms is None else leg.terms.quote_usd for leg in recorded.legs]
-        return cls(account, tuple(_side(leg, quote) for leg, quote in zip(account.legs, usd, strict=True)))
+        return cls(account, tuple(_side(leg, account, quote) for leg, quote in zip(account.legs, usd, strict=True)))
 
 
 def pairs(before: State, after: State, seconds: float) -> tuple[Pair, ...]:
@@ -72,7 +73,7 @@ def pairs(before: State, after: State, seconds: float) -> tuple[Pair, ...]:
     return tuple(_accrued(_matched(before.sides, after.sides), seconds))
 
 
-def _side(leg: model.Leg, quote_usd: float) -> Recorded:
+def _side(leg: model.Leg, account: model.Account, quote_usd: float) -> Recorded:
     position = leg.position
     if position is None:
         return Recorded(leg)
@@ -81,7 +82,11 @@ def _side(leg: model.Leg, quote_usd: float) -> Recorded:
     size, mark = float(position.size), float(position.mark)
     notional = abs(size * mark if position.contract is Contract.LINEAR else size / mark)
     unsettled = float(position.accrued_funding - position.accrued_fees)
-    return Recorded(leg, quote_usd, unsettled + (extra if abs(extra) > NOISE * (notional + abs(plain)) else 0.0))
+    coin_usd = quote_usd
+    if position.contract is Contract.INVERSE:
+        margin = margin_in(account.legs, Key(leg.factor, leg.peg))
+        coin_usd = mark * quote_usd if margin is None or margin.price is None else float(margin.price.value)
+    return Recorded(leg, quote_usd, coin_usd, unsettled + (extra if abs(extra) > NOISE * (notional + abs(plain)) else 0.0))
 
 
 def _matched(before: Sequence[Recorded], after: Sequence[Recorded]) -> list[Pair]:

@@ -157,8 +157,7 @@ def _worth(side: Recorded) -> float:
 
 def _coin_usd(side: Recorded) -> float:
     """USD for one unit of what carry is counted in."""
-    position = side.leg.position
-    return side.quote_usd if position and position.contract is Contract.LINEAR else _usd(side)
+    return side.coin_usd if side.leg.position else _usd(side)
 
 
 def _number(side: Recorded) -> str:

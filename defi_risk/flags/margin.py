@@ -97,7 +97,7 @@ def _upnl_drain(scene: Scene) -> Iterator[Flag]:
         profit = sum(sum(holding.worth.values()) for holding, _ in positions(known))
         if profit < 0 and -profit > scene.limits.drain * wallet:
             share = -profit / wallet if wallet > 0 else None
-            unsettled = sum(_unsettled(position) * coin_usd(known.normal, position) for _, position in positions(known))
+            unsettled = sum(_unsettled(position) * coin_usd(holding) for holding, position in positions(known))
             besides = ", with funding and fees that are not settled," if unsettled else ""
             of = f"{percentage(share)} of the wallet balance" if share is not None else "more than the wallet balance, which is gone"
             yield Flag(

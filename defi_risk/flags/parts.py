@@ -93,7 +93,7 @@ def share_to_cut(known: Known, holding: Holding[float], health: float) -> float 
     position = holding.leg.position
     if position is None:
         raise ValueError(f"{holding.leg.asset.id} in {known.account.id} is not a position")
-    fee = closing_cost(known.normal, holding, position)
+    fee = closing_cost(holding, position)
 
     def lacking(share: float) -> bool:
         after = resized(known, holding, 1.0 - share)

@@ -60,7 +60,8 @@ class Holding(NamedTuple, Generic[N]):
     shows it (USD; a position: its mark), `available` what the venue could pay out (None: no limit known).
 
     `worth` is what the leg adds to the account's equity, `counts` what it adds to C, `needs` and `ladder` what they add to R. `coin` is
-    what a derivative settles in.
+    what a derivative settles in, `coin_usd` what one of it is worth: an inverse contract's coin as the venue prices it as margin, which
+    is not what the contract marks (a dated future has a basis), and so is its notional.
     """
 
     leg: Leg
@@ -75,6 +76,7 @@ class Holding(NamedTuple, Generic[N]):
     needs: Form[N]
     ladder: Ladder[N] | None = None
     coin: Key | None = None
+    coin_usd: N | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,12 @@ def gain(position: Position, of: Callable[[Decimal | Quantity | float], N]) -> N
     return profit(position, of) + of(position.accrued_funding) - of(position.accrued_fees)
 
 
-def closing_cost(normal: Normal[float], holding: Holding[float], position: Position) -> float:
+def margin_in(legs: Iterable[Leg], coin: Key) -> Leg | None:
+    """The first priced margin in a coin: its price holds for all that the account settles in it. None where there is none."""
+    return next((leg for leg in legs if leg.role is Role.MARGIN and (leg.factor, leg.peg) == coin and leg.price is not None), None)
+
+
+def closing_cost(holding: Holding[float], position: Position) -> float:
     """USD that closing a whole position costs: the fee on the notional that the venue's rates apply to, and what its rule takes off for the
     way out.
     """
@@ -148,13 +155,20 @@ def closing_cost(normal: Normal[float], holding: Holding[float], position: Posit
     if position.basis is Basis.ENTRY:
         ratio = float(position.entry) / float(position.mark)
         notional *= ratio if linear else 1.0 / ratio
-    return float(position.close_fee) * notional + float(position.exit_cost) * coin_usd(normal, position)
+    return float(position.close_fee) * notional + float(position.exit_cost) * coin_usd(holding)
 
 
-def coin_usd(normal: Normal[float], position: Position) -> float:
-    """USD for one unit of the coin that a position settles in."""
-    quote = normal.quotes[Key(position.quote, position.quote_peg)]
-    return quote if position.contract is Contract.LINEAR else float(position.mark) * quote
+def coin_usd(holding: Holding[float]) -> float:
+    """USD for one unit of the coin that a position settles in. Raises `ValueError` for a leg that is no position."""
+    if holding.coin_usd is None:
+        raise ValueError(f"{holding.leg.asset.id} is not a position")
+    return holding.coin_usd
+
+
+def quoted(holding: Holding[float], position: Position) -> float:
+    """USD for one quote coin at which a position alone, without the margin beside it, has the normal form that it has in its account."""
+    usd = coin_usd(holding)
+    return usd if position.contract is Contract.LINEAR else usd / float(position.mark)
 
 
 def in_floats(account: Account, quotes: Mapping[Factor, float]) -> Normal[float]:
@@ -263,11 +277,10 @@ class _Builder(Generic[N]):
         base, quote = Key(leg.factor, leg.peg), Key(position.quote, position.quote_peg)
         quote_usd = self.coins[quote] = self._quote_usd(quote)
         size, mark = self.of(position.size), self.of(position.mark)
-        base_usd = mark * quote_usd
-        value = size * (base_usd if linear else quote_usd)
-        coin = (quote, quote_usd) if linear else (base, base_usd)
+        coin = (quote, quote_usd) if linear else (base, self._margin_usd(base) or mark * quote_usd)
+        value = size * mark * quote_usd if linear else size / mark * coin[1]
         earned = gain(position, self.of) * coin[1]
-        # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / p) coins at p s_f each
+        # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / (mark s_f)) coins at p s_f each
         pnl = _pair(base, value if linear else value + earned, quote, earned - value if linear else -value)
         counted = self.of(position.pnl_weight)
         counts = pnl if counted == 1 else {key: amount * counted for key, amount in pnl.items()}
@@ -282,13 +295,15 @@ class _Builder(Generic[N]):
             self._add(self.r, key, amount)
         if ladder is not None:
             self.ladders.append(ladder)
-        self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None, pnl, counts, needs, ladder, coin[0]))
+        self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None, pnl, counts, needs, ladder, *coin))
 
     def _quote_usd(self, quote: Key) -> N:
-        for leg in self.account.legs:
-            if leg.role is Role.MARGIN and (leg.factor, leg.peg) == quote and leg.price is not None:
-                return self._usd(leg)
-        return self.of(self.quotes.get(quote.factor, 1.0))
+        told = self._margin_usd(quote)
+        return self.of(self.quotes.get(quote.factor, 1.0)) if told is None else told
+
+    def _margin_usd(self, coin: Key) -> N | None:
+        leg = margin_in(self.account.legs, coin)
+        return None if leg is None else self._usd(leg)
 
     def _notional(self, position: Position, base: Key, quote: Key, value: N, coin: tuple[Key, N]) -> tuple[Key, N]:
         """The notional that rates apply to, as the key it moves with and USD now; at entry it is a fixed sum of the settling coin."""

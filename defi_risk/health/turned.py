@@ -9,7 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Literal
 
-from defi_risk.health.normal import Key, Normal
+from defi_risk.health.normal import Key, Normal, coin_usd, margin_in
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.settled import earned
 from defi_risk.health.whatif import edited
@@ -35,19 +35,21 @@ def turned(account: Account, normal: Normal[float], index: int, spot: Decimal, t
     """The account with its margin and the future at place `index` turned to the other kind.
 
     `spot` is USD for one coin. What is owed, and what is held but does not count, stays; a new coin counts as one of its kind that the
-    account already holds, else in full. The future keeps its notional in USD, its profit and its brackets.
+    account already holds, else in full. The future stays on as many coins, with its profit and its brackets.
     """
     leg = account.legs[index]
     if leg.position is None:
         raise ValueError(f"leg {index} of {account.id} is no future")
     usd = Decimal(repr(normal.quotes[Key(leg.position.quote, leg.position.quote_peg)]))
+    held = margin_in(account.legs, Key(leg.factor, leg.peg))
+    coin = spot if held is None or held.price is None else held.price.value.decimal()
     legs: list[Leg] = []
     moved = _NONE
     for place, one in enumerate(account.legs):
         holding = normal.holdings[place]
         counts = one.role is Role.MARGIN and one.enabled and holding.value > 0
         if place == index:
-            position = _inverse(leg.position, usd) if to == "coin" else _linear(leg.position, usd)
+            position = _inverse(leg.position, usd, coin) if to == "coin" else _linear(leg.position, usd, Decimal(repr(coin_usd(holding))))
             legs.append(replace(leg, amount=Quantity.of(abs(position.size)), position=position))
         elif counts and (one.factor == leg.factor) == (to == "stable"):
             moved = EXACT.add(moved, Decimal(repr(holding.value)))
@@ -68,27 +70,26 @@ def turned(account: Account, normal: Normal[float], index: int, spot: Decimal, t
     return edited(account, legs)
 
 
-def _inverse(position: Position, usd: Decimal) -> Position:
-    """The same notional in a contract that settles in its coin; `usd` is what one quote coin is worth."""
+def _inverse(position: Position, usd: Decimal, coin: Decimal) -> Position:
+    """The same notional in a contract that settles in its coin; `usd` is what one quote coin is worth, `coin` what one coin is."""
     if position.contract is Contract.INVERSE:
         return position
     size = EXACT.multiply(EXACT.multiply(position.size, position.mark), usd)
-    return _settling(position, Contract.INVERSE, size, EXACT.divide(Decimal(1), position.mark), usd)
+    rates = EXACT.divide(Decimal(1), position.mark), EXACT.divide(usd, coin)
+    return _settling(position, Contract.INVERSE, size, usd, *rates)
 
 
-def _linear(position: Position, usd: Decimal) -> Position:
-    """The same notional in a contract that settles in dollars."""
+def _linear(position: Position, usd: Decimal, coin: Decimal) -> Position:
+    """The same notional in a contract that settles in dollars; `coin` is USD for what it settles in now."""
     if position.contract is Contract.LINEAR:
         return position
-    return _settling(position, Contract.LINEAR, EXACT.divide(position.size, position.mark), EXACT.multiply(position.mark, usd), usd)
+    return _settling(position, Contract.LINEAR, EXACT.divide(position.size, position.mark), usd, EXACT.multiply(position.mark, usd), coin)
 
 
-def _settling(position: Position, contract: Contract, size: Decimal, rate: Decimal, usd: Decimal) -> Position:
-    """The position in another contract, of whose coin `rate` is worth one of the old one's."""
-
-    def worth(amount: Decimal) -> Decimal:
-        return EXACT.multiply(amount, rate)
-
+def _settling(position: Position, contract: Contract, size: Decimal, usd: Decimal, at_mark: Decimal, paid: Decimal) -> Position:
+    """The position in another contract. One of the coin it settled in is `at_mark` of the new one's by its own mark, by which brackets
+    count, and `paid` by what both coins are worth.
+    """
     return replace(
         position,
         size=size,
@@ -99,10 +100,10 @@ def _settling(position: Position, contract: Contract, size: Decimal, rate: Decim
         quote_peg=None,
         contract=contract,
         basis=Basis.MARK,
-        tiers=tuple(Tier(worth(tier.floor), tier.rate, worth(tier.deduction)) for tier in position.tiers),
-        unrealized_pnl=worth(earned(position)),
+        tiers=tuple(Tier(EXACT.multiply(one.floor, at_mark), one.rate, EXACT.multiply(one.deduction, at_mark)) for one in position.tiers),
+        unrealized_pnl=EXACT.multiply(earned(position), paid),
         accrued_funding=_NONE,
         accrued_fees=_NONE,
-        exit_cost=worth(position.exit_cost),
+        exit_cost=EXACT.multiply(position.exit_cost, paid),
         pnl_weight=Decimal(1),
     )

@@ -15,7 +15,7 @@ from typing import Final
 from defi_risk import health
 from defi_risk.errors import UsageError
 from defi_risk.health.figures import Figures
-from defi_risk.health.normal import Key, in_floats
+from defi_risk.health.normal import Key, in_floats, margin_in
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import USD, AccountId, AssetId, Factor
 from defi_risk.model import Account, Asset, Contract, Leg, Position, Price, Role, Side
@@ -80,7 +80,7 @@ def credited(account: Account, position: Position, factor: Factor, amount: Decim
             legs[index] = replace(leg, amount=Quantity.of(EXACT.add(leg.amount.decimal(), amount)))
             return legs
     usd = _quote_usd(legs, position, quotes)
-    price = usd if linear else EXACT.multiply(position.mark, usd)
+    price = usd if linear else EXACT.multiply(position.mark, usd)  # there is no margin in the coin that would say otherwise
     asset = Asset(AssetId(f"peg:{coin.peg}" if coin.peg else f"factor:{coin.factor}"), str(coin.peg or coin.factor), 18)
     new = Leg(role=Role.MARGIN, asset=asset, factor=coin.factor, peg=coin.peg, amount=Quantity.of(amount), price=Price(Quantity.of(price)))
     return [*legs, new]
@@ -88,10 +88,8 @@ def credited(account: Account, position: Position, factor: Factor, amount: Decim
 
 def _quote_usd(legs: Sequence[Leg], position: Position, quotes: Mapping[Factor, float]) -> Decimal:
     """USD per unit of the coin that a position is quoted in, as the normal form takes it."""
-    for leg in legs:
-        if leg.role is Role.MARGIN and (leg.factor, leg.peg) == (position.quote, position.quote_peg) and leg.price is not None:
-            return leg.price.value.decimal()
-    return Decimal(str(quotes.get(position.quote, 1.0)))
+    leg = margin_in(legs, Key(position.quote, position.quote_peg))
+    return Decimal(str(quotes.get(position.quote, 1.0))) if leg is None or leg.price is None else leg.price.value.decimal()
 
 
 def isolated(account: Account, quotes: Mapping[Factor, float] = _NO_QUOTES) -> tuple[Account, ...]:

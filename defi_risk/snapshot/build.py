@@ -15,8 +15,9 @@ import defi_risk
 from defi_risk import model
 from defi_risk.flags.model import Flag as RaisedFlag
 from defi_risk.health import figures as health
+from defi_risk.health import normal
 from defi_risk.health.figures import AccountFigures, BookFigures, Figures
-from defi_risk.health.normal import in_floats, profit
+from defi_risk.health.normal import in_floats, margin_in, profit
 from defi_risk.ids import Factor
 from defi_risk.linking import Link
 from defi_risk.snapshot import converted
@@ -258,12 +259,13 @@ def _valued(record: Leg, account: model.Account, leg: model.Leg, prices: Mapping
         [holding] = in_floats(replace(account, legs=(leg,)), prices).holdings
         return structs.replace(record, price_usd=_plus(holding.price), value_usd=_plus(holding.value))
     quote = _quote_usd(account, position, prices)
-    alone = in_floats(replace(account, legs=(leg,)), {**prices, position.quote: quote})
-    coin = quote if position.contract is model.Contract.LINEAR else float(position.mark) * quote
+    linear, mark, size = position.contract is model.Contract.LINEAR, float(position.mark), float(position.size)
+    coin = quote if linear else _margin_usd(account, normal.Key(leg.factor, leg.peg)) or mark * quote
+    alone = in_floats(replace(account, legs=(leg,)), {**prices, position.quote: coin if linear else coin / mark})
     return structs.replace(
         record,
-        price_usd=float(position.mark) * quote,
-        notional_usd=abs(alone.holdings[0].value),
+        price_usd=mark * quote,
+        notional_usd=abs(size * mark * quote if linear else size * quote),
         unrealized_pnl_usd=_plus(profit(position, float) * coin),
         initial_usd=_plus(alone.initial),
         maintenance_usd=_plus(alone.requirement()),
@@ -299,11 +301,13 @@ def _terms(position: model.Position, quote_usd: float) -> Terms:
 
 def _quote_usd(account: model.Account, position: model.Position, prices: Mapping[Factor, float]) -> float:
     """USD per quote coin: that of the account's margin in the same coin, else the book's, else 1."""
-    for leg in account.legs:
-        margin = leg.role is model.Role.MARGIN and (leg.factor, leg.peg) == (position.quote, position.quote_peg)
-        if margin and leg.price is not None:
-            return float(leg.price.value)
-    return prices.get(position.quote, 1.0)
+    told = _margin_usd(account, normal.Key(position.quote, position.quote_peg))
+    return prices.get(position.quote, 1.0) if told is None else told
+
+
+def _margin_usd(account: model.Account, coin: normal.Key) -> float | None:
+    leg = margin_in(account.legs, coin)
+    return None if leg is None or leg.price is None else float(leg.price.value)
 
 
 def _number(value: Decimal | None) -> float | None:

@@ -61,10 +61,10 @@ def test_a_coin_margined_account_is_counted_in_its_coin(tmp_path: Path) -> None:
     assert (dated.size, dated.expires, dated.funding_8h) == (D(-70_000), DELIVERY // 1_000, None)
     assert bitcoin.legs[1].factor == "BTC"
     figures = normal(bitcoin)
-    assert figures.requirement() == pytest.approx(0.00999833 * 60010 + 0.00459016 * 61000, rel=1e-5)
-    assert figures.weighted() == pytest.approx(
-        1.5 * 60000 + (1500 * 100 / 58000) * 60010 - 150_000 - (70_000 / 62000) * 61000 + 70_000, rel=1e-6
-    )
+    needed, held = 0.00999833 + 0.00459016, 1.5 + 150_000 / 58_000 - 150_000 / 60_010 - 70_000 / 62_000 + 70_000 / 61_000
+    assert figures.requirement() == pytest.approx(needed * 60_000, rel=1e-5)
+    assert figures.weighted() == pytest.approx(held * 60_000, rel=1e-6)
+    assert figures.weighted() / figures.requirement() == pytest.approx(held / needed, rel=1e-5)
     [ether] = [leg for leg in found["coinm/ETHUSD_PERP/isolated"].legs if leg.position]
     assert ether.position is not None
     assert ether.position.size == D(-9_000)

@@ -50,9 +50,9 @@ class TestBasisTrade:
         ratio = 42_600 / (30_600 * 1.02)
         assert flag.evidence["liquidation_move"] == pytest.approx(ratio - 1)
         assert flag.evidence["liquidation_price"] == pytest.approx(3_060 * ratio)
-        # with 4 ETH as margin of an inverse short: 12,000 m - 30,600 (m - 1) = 612
+        # with 4 ETH as margin of an inverse short, in coins: 4 + 30,600 / (3,060 m) - 10 = 0.02 * 30,600 / (3,060 m)
         assert flag.evidence["other_margin"] == "coin"
-        assert flag.evidence["other_liquidation_move"] == pytest.approx((30_600 - 612) / 18_600 - 1)
+        assert flag.evidence["other_liquidation_move"] == pytest.approx(10 * 0.98 / 6 - 1)
         assert "10.0 % a year for 73.0 days" in flag.message
 
     def test_coin_margin_carries_its_own_hedge(self) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from defi_risk import health
 from defi_risk.health.account import assess
 from defi_risk.health.arrays import Arrays
-from defi_risk.health.normal import Form, Key, Normal, in_floats, in_fractions
+from defi_risk.health.normal import Form, Holding, Key, Normal, in_floats, in_fractions
 from defi_risk.health.turned import Margin, margin_of, turned
 from defi_risk.ids import AssetId, Factor
 from defi_risk.model import Account, Asset, Basis, Contract, Leg, Position, Price, Role
@@ -181,6 +181,17 @@ def same_contract(one: Leg, other: Leg) -> bool:
     return (one.factor, first.quote, first.contract, first.mark) == (other.factor, second.quote, second.contract, second.mark)
 
 
+def coins(future: Holding[float]) -> float:
+    """Signed units of what it follows, at its own mark."""
+    position = future.leg.position
+    assert position is not None
+    return float(position.size) / (1.0 if position.contract is Contract.LINEAR else float(position.mark))
+
+
+def needs(future: Holding[float]) -> float:
+    return future.ladder.now() if future.ladder else sum(future.needs.values())
+
+
 @own.examples(60)
 @given(own.margin_accounts(), st.sampled_from(["coin", "stable"]), st.data())
 def test_margin_of_the_other_kind_is_worth_as_much(account: Account, kind: Margin, data: st.DataObject) -> None:
@@ -192,16 +203,21 @@ def test_margin_of_the_other_kind_is_worth_as_much(account: Account, kind: Margi
     before = in_floats(account, QUOTES)
     coin = before.holdings[index].key
     quotes = {key.factor: usd for key, usd in before.quotes.items()}
-    other = turned(account, before, index, Decimal("1234.5"), kind)
+    inverse = leg.position is not None and leg.position.contract is Contract.INVERSE
+    spot = Decimal(repr(before.holdings[index].coin_usd)) if inverse else Decimal("1234.5")
+    other = turned(account, before, index, spot, kind)
     after = in_floats(other, {**QUOTES, **quotes})
     gross = sum(abs(one.value) for one in before.holdings) + abs(before.equity)
-    # a coin that the account has more than one price of cannot be the quote of its positions at both
+    # a coin that the account has more than one price of cannot be what its positions are quoted or settled in at both
     assume(all(isclose(usd, after.quotes.get(key, usd)) for key, usd in before.quotes.items()))
+    settled = {id(one.leg): one.coin_usd for one in after.holdings}
+    assume(all(isclose(one.coin_usd, settled.get(id(one.leg)) or one.coin_usd) for one in before.holdings if one.coin_usd))
     assert isclose(after.equity, before.equity, rel_tol=1e-9, abs_tol=1e-9 * gross)
-    assert isclose(after.requirement(), before.requirement(), rel_tol=1e-9, abs_tol=1e-9 * gross)
-    [future] = [one for one in after.holdings if one.leg.asset.id == "own"]
+    then, [future] = before.holdings[index], [one for one in after.holdings if one.leg.asset.id == "own"]
     assert future.key == coin
-    assert isclose(future.value, before.holdings[index].value, rel_tol=1e-9)
+    assert isclose(coins(future), coins(then), rel_tol=1e-9)
+    needed = needs(then) * (future.value / then.value - 1)  # a contract in its coin counts at what a coin is worth, not at its mark
+    assert isclose(after.requirement(), before.requirement() + needed, rel_tol=1e-9, abs_tol=1e-9 * gross)
     assert margin_of(after, coin.factor, SETTINGS) in (kind, None)
 
 

@@ -8,11 +8,12 @@ from decimal import Decimal
 
 import pytest
 
-from defi_risk import health
+from defi_risk import health, snapshot
 from defi_risk.health import AccountFigures
 from defi_risk.health.account import assess
 from defi_risk.health.carry import carry_usd_per_year, time_to_liquidation
 from defi_risk.health.cascade import cascade
+from defi_risk.health.cascade.closing import shut
 from defi_risk.health.cascade.holdings import assembled, revalued
 from defi_risk.health.normal import in_floats
 from defi_risk.health.plan import plan
@@ -20,6 +21,7 @@ from defi_risk.health.stress.altered import altered
 from defi_risk.health.turned import margin_of, turned
 from defi_risk.health.whatif import cross, isolated, sweep_funding
 from defi_risk.model import Account, Contract, Leg, LiquidationRule
+from defi_risk.snapshot.restore import restore
 from tests.accounts import BTC, ETH, SETTINGS, USD, USDC, USDT, Number, collateral, debt, loan, margin, opened, perp, position
 
 CLOSE = LiquidationRule(kind="close")
@@ -222,6 +224,59 @@ class TestWhatIf:
         assert one(both).requirement_usd == pytest.approx(12 * 1.05)
 
 
+class TestBasisOfCoinMargin:
+    """1 BTC at 60,000 as margin of 30,000 USD sold in a dated contract that marks 61,500: the exchange counts in coins."""
+
+    def account(self, size: Number = -30_000, price: Number = 60_000, mark: Number = 61_500) -> Account:
+        leg = position(BTC, size, mark, entry=58_000, quote=USD, maintenance="0.01", fee="0.0005", contract=Contract.INVERSE)
+        return at_line(margin(BTC, 1, price), dated(leg), line=1)
+
+    def test_health_is_the_ratio_in_coins(self) -> None:
+        figures = one(self.account())
+        lost = 30_000 / 58_000 - 30_000 / 61_500
+        needed = 30_000 / 61_500 * 0.0105
+        assert figures.health == pytest.approx((1 - lost) / needed)
+        assert figures.equity_usd == pytest.approx((1 - lost) * 60_000)
+        assert figures.requirement_usd == pytest.approx(needed * 60_000)
+
+    def test_it_dies_where_the_exchange_says(self) -> None:
+        """1 - 30,000 / 58,000 + 30,000 / p = 30,000 / p * 0.0105 has no root above 0; as a long it has."""
+        assert one(self.account()).up is None
+        figures = one(self.account(size=30_000))
+        mark = 30_000 * (1 + 0.0105) / (1 + 30_000 / 58_000)
+        assert figures.down == pytest.approx(mark / 61_500 - 1)
+
+    @pytest.mark.parametrize("size", [-30_000, 30_000])
+    def test_what_a_coin_is_worth_in_dollars_changes_no_ratio_and_no_line(self, size: int) -> None:
+        near, far = one(self.account(size=size)), one(self.account(size=size, price=45_000))
+        assert far.health == pytest.approx(near.health)
+        assert far.down == (None if near.down is None else pytest.approx(near.down))
+        assert far.equity_usd == pytest.approx(near.equity_usd * 0.75)
+
+    def test_the_snapshot_says_the_same(self) -> None:
+        account = self.account()
+        figures = health.run([account], SETTINGS)
+        recorded = snapshot.build("desk", [account], figures, (), (), 0.0).accounts[0]
+        leg = recorded.legs[1]
+        assert leg.notional_usd == 30_000
+        assert leg.unrealized_pnl_usd == pytest.approx((30_000 / 61_500 - 30_000 / 58_000) * 60_000)
+        assert leg.maintenance_usd == pytest.approx(one(account).requirement_usd)
+        again = restore(recorded)
+        assert in_floats(again, {}).weighted() == pytest.approx(in_floats(account, {}).weighted())
+
+    def test_what_is_closed_is_settled_at_the_price_of_the_coin(self) -> None:
+        """Half of the short bought back leaves the same coins as the exchange's books would."""
+        account = self.account()
+        [half] = [leg for leg in account.legs if leg.position is not None]
+        normal = in_floats(account, {})
+        left = shut(account, normal, lambda _: 1.0, lambda _: Decimal("0.5"), 0.0)
+        lost = 30_000 / 58_000 - 30_000 / 61_500
+        [purse] = [one for one in left.holdings if one.leg.role is not half.role]
+        assert purse.value == pytest.approx((1 - lost / 2) * 60_000)
+        assert left.weighted() == pytest.approx(normal.weighted())
+        assert left.requirement() == pytest.approx(normal.requirement() / 2)
+
+
 class TestTurned:
     def future(self, pnl: Number) -> Account:
         return at_line(margin(USDT, 12_000), dated(position(ETH, -10, 3_060, quote=USDT, pnl=pnl)), line=1)
@@ -234,7 +289,7 @@ class TestTurned:
         other = in_floats(coined, {})
         assert margin_of(other, ETH, SETTINGS) == "coin"
         assert (other.equity, other.collateral) == pytest.approx((12_120, 12_000))
-        assert other.holdings[0].value == pytest.approx(-30_600)
+        assert other.holdings[0].value == pytest.approx(-30_000)  # 10 coins, which count at what a coin is worth
         assert coined.legs[-1].amount.decimal() == 4
         back = turned(coined, other, 0, Decimal(3_000), "stable")
         again = in_floats(back, {})

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from defi_risk.health.cascade.holdings import Multipliers, assembled, at, revalued, tokens, worth
 from defi_risk.health.distance import CASH
-from defi_risk.health.normal import Holding, Key, Normal, in_floats
+from defi_risk.health.normal import Holding, Key, Normal, coin_usd, in_floats, quoted
 from defi_risk.health.settled import scaled
-from defi_risk.model import ONE, Account, Basis, Contract, Leg, Position, Role
+from defi_risk.model import ONE, Account, Basis, Contract, Position, Role
 from defi_risk.units import EXACT, Quantity
 
 Keep = Callable[[Holding[float]], Decimal]
@@ -59,15 +59,14 @@ def fee(holding: Holding[float], position: Position, normal: Normal[float], seen
     linear = position.contract is Contract.LINEAR
     cost = 0.0
     if position.exit_cost:
-        price = normal.quotes[quote] * (1.0 if linear else float(position.mark))
-        cost = float(position.exit_cost) * price * seen(quote if linear else holding.key)
+        cost = float(position.exit_cost) * coin_usd(holding) * seen(quote if linear else holding.key)
     if not rate:
         return cost
     if position.basis is Basis.MARK:
         notional = abs(holding.value) * seen(holding.key if linear else quote)
     else:
-        size, entry, usd = abs(float(position.size)), float(position.entry), normal.quotes[quote]
-        notional = size * entry * usd * seen(quote) if linear else size / entry * float(position.mark) * usd * seen(holding.key)
+        size, entry, usd = abs(float(position.size)), float(position.entry), coin_usd(holding)
+        notional = size * entry * usd * seen(quote) if linear else size / entry * usd * seen(holding.key)
     return cost + rate * notional
 
 
@@ -83,7 +82,7 @@ def shut(account: Account, normal: Normal[float], seen: Multipliers, keep: Keep,
             paid = fee(holding, position, normal, seen) * charged if charged else 0.0
             _settle(owned, (at(holding.worth, seen) - paid) * gone, holding, position, normal, seen)
         if kept:
-            rest = _rest(account, normal, holding.leg, position, kept)
+            rest = _rest(account, holding, position, kept)
             left += rest.holdings
             initial += rest.initial
     payers = owned if not left else [one for one in owned if one.holding.leg.role is not Role.DEBT]
@@ -95,9 +94,7 @@ def _settle(
     owned: list[Balance], usd: float, holding: Holding[float], position: Position, normal: Normal[float], seen: Multipliers
 ) -> None:
     """Book a profit or a loss, in USD at the event, to the coin that the contract settles in; in dollars where that is worth nothing."""
-    key, price = holding.coin or CASH, normal.quotes[Key(position.quote, position.quote_peg)]
-    if position.contract is Contract.INVERSE:
-        price *= float(position.mark)
+    key, price = holding.coin or CASH, coin_usd(holding)
     if seen(key) <= 0:
         key, price = CASH, 1.0
     for index, (held, before) in enumerate(owned):
@@ -107,10 +104,11 @@ def _settle(
     owned.append(Balance(tokens(Role.MARGIN, key, usd / seen(key), price, enabled=True), usd))
 
 
-def _rest(account: Account, normal: Normal[float], leg: Leg, position: Position, kept: Decimal) -> Normal[float]:
+def _rest(account: Account, holding: Holding[float], position: Position, kept: Decimal) -> Normal[float]:
     """The normal form of what stays open of a position: its brackets follow the smaller notional."""
+    leg = holding.leg
     rest = replace(leg, amount=Quantity.of(EXACT.multiply(leg.amount.decimal(), kept)), position=scaled(position, kept))
-    return in_floats(replace(account, legs=(rest,)), {position.quote: normal.quotes[Key(position.quote, position.quote_peg)]})
+    return in_floats(replace(account, legs=(rest,)), {position.quote: quoted(holding, position)})
 
 
 def _netted(owned: Sequence[Balance]) -> Iterable[Holding[float]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from defi_risk.health.account import Assessed
 from defi_risk.health.arrays import Array, Arrays
-from defi_risk.health.normal import Holding, Key
+from defi_risk.health.normal import Holding, Key, coin_usd
 from defi_risk.ids import AssetId
 from defi_risk.model import Basis, Contract, LiquidationRule, Position, Role, Side
 
@@ -75,8 +75,8 @@ def _notional(one: Assessed, holding: Holding[float], position: Position, column
     linear = position.contract is Contract.LINEAR
     if position.basis is Basis.MARK:
         return np.asarray(abs(holding.value) * points[:, columns[holding.key if linear else quote]])
-    size, entry, usd = abs(float(position.size)), float(position.entry), one.normal.quotes[quote]
-    today = size * entry * usd if linear else size / entry * float(position.mark) * usd
+    size, entry, usd = abs(float(position.size)), float(position.entry), coin_usd(holding)
+    today = size * entry * usd if linear else size / entry * usd
     return np.asarray(today * points[:, columns[quote if linear else holding.key]])
 
 
@@ -84,8 +84,7 @@ def _exit_cost(one: Assessed, holding: Holding[float], position: Position, colum
     """What the venue's rule takes off for the way out, in USD at the points."""
     quote = Key(position.quote, position.quote_peg)
     linear = position.contract is Contract.LINEAR
-    usd = one.normal.quotes[quote] * (1.0 if linear else float(position.mark))
-    return np.asarray(float(position.exit_cost) * usd * points[:, columns[quote if linear else holding.key]])
+    return np.asarray(float(position.exit_cost) * coin_usd(holding) * points[:, columns[quote if linear else holding.key]])
 
 
 def _absorbed(one: Assessed, columns: Columns, points: Array) -> Array:

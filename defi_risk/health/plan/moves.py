@@ -15,11 +15,11 @@ from typing import Final, Literal
 
 from defi_risk.health.account import Assessed
 from defi_risk.health.cascade.holdings import surcharge
-from defi_risk.health.normal import Form, Holding, Key, Ladder, closing_cost
+from defi_risk.health.normal import Form, Holding, Key, Ladder, closing_cost, coin_usd
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.whatif import initial_requirement
 from defi_risk.ids import Factor
-from defi_risk.model import Contract, Role, Side
+from defi_risk.model import Role, Side
 
 Kind = Literal["withdraw", "deposit", "repay", "borrow", "close", "add"]
 SOURCES: Final = ("withdraw", "borrow", "add")
@@ -213,7 +213,7 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
         None,
     )
     settled = None if into is None else stand.one.normal.holdings[into]
-    cost = 0.0 if holding.leg.position is None else closing_cost(stand.one.normal, holding, holding.leg.position)
+    cost = 0.0 if holding.leg.position is None else closing_cost(holding, holding.leg.position)
     cash = (sum(holding.worth.values()) - cost) * _settling(stand, holding, settled)
     weight, initial = (1.0, 1.0) if settled is None else (settled.weight, settled.initial_weight)
     if settled is not None and cash < 0 and _overdrawn(stand, settled):
@@ -242,7 +242,7 @@ def _close(stand: Stand, index: int, leg: int, holding: Holding[float], quotes: 
 def _overdrawn(stand: Stand, settled: Holding[float]) -> bool:
     """Whether closing all that loses may leave less than nothing of the coin that it settles in: that is owed in full."""
     lost = sum(
-        min(0.0, sum(holding.worth.values()) - closing_cost(stand.one.normal, holding, holding.leg.position))
+        min(0.0, sum(holding.worth.values()) - closing_cost(holding, holding.leg.position))
         for holding in stand.one.normal.holdings
         if holding.leg.position is not None and holding.coin == settled.key
     )
@@ -254,8 +254,7 @@ def _settling(stand: Stand, holding: Holding[float], settled: Holding[float] | N
     position = holding.leg.position
     if position is None or settled is None:
         return 1.0
-    quote = stand.one.normal.quotes[Key(position.quote, position.quote_peg)]
-    return settled.price / (quote if position.contract is Contract.LINEAR else holding.price * quote)
+    return settled.price / coin_usd(holding)
 
 
 def _with_quotes(stand: Stand, quotes: Mapping[Factor, float]) -> Mapping[Factor, float]:
