@@ -141,11 +141,16 @@ class Names:
         self._many_chains = len({account.chain for account in read}) > 1
         self._taken = Counter(self._short(account) for account in self._by_id.values())
         self._marked = Counter((self._short(account), _mark(account)) for account in self._by_id.values())
+        keys = {(account.venue, account.owner) for account in self._by_id.values() if not account.chain}
+        # what stands for an exchange that could not be read has its key's name for an id, and the venue alone for a name here: with
+        # several keys at the venue, that would not say which one failed
+        several = {venue for venue, count in Counter(venue for venue, _ in keys).items() if count > 1}
+        self._unread = several & {account.venue for account in self._by_id.values() if account.id == account.owner}
 
     def of(self, account: Named) -> str:
         """`0x71C7…976F · Aave V3 · core`: whose it is comes first, so that it is seen where there is little room."""
         name, mark = self._short(account), _mark(account)
-        if self._taken[name] <= 1:
+        if self._taken[name] <= 1 and (account.chain or account.venue not in self._unread):
             return name
         # accounts of one owner in one market differ in what their ids say behind the owner
         tail = account.id.rpartition(f"{account.owner}/")[2] if self._marked[name, mark] > 1 else ""

@@ -23,8 +23,8 @@ from defi_risk.book.table import Source, Table, nearest
 from defi_risk.book.thresholds import read_thresholds
 from defi_risk.errors import AddressError, SettingError, UnknownName
 from defi_risk.ids import ChainId, Factor, Peg, parse_address
-from defi_risk.model import FactorRef
-from defi_risk.secrets import Secret, anchored, is_loopback, is_reference, meant
+from defi_risk.model import FactorRef, Side
+from defi_risk.secrets import Secret, anchored, is_loopback, is_reference, meant, public_url
 from defi_risk.settings import check
 from defi_risk.spi import settings_of
 from defi_risk.text import shown
@@ -206,6 +206,8 @@ def _exchanges(root: Table) -> tuple[ExchangeSettings, ...]:
         if url is not None and not url.startswith(("http://", "https://")):
             table.fail("url", "is not a URL", "http://... or https://...")
         credentials = {ours: _credential(table, key, url) for key, ours in CREDENTIALS.items() if key in table}
+        if url is not None and public_url(url) != url.rstrip("/").lower():
+            table.fail("url", "must be scheme, host and port alone", "such as http://127.0.0.1:8080")
         options = table.raw("options")
         rules = table.table("rules", None)
         found.append(
@@ -271,14 +273,19 @@ def _asset(section: Table, key: str) -> str:
 
 
 def _links(root: Table, manual: tuple[ManualSettings, ...], exchanges: tuple[ExchangeSettings, ...]) -> tuple[Link, ...]:
-    known = [f"manual:{settings.name}" for settings in manual] + [settings.name for settings in exchanges]
+    sides = {f"manual:{settings.name}": settings.side for settings in manual}
+    keys = [settings.name for settings in exchanges]
+    known = [*sides, *keys]
     found: list[Link] = []
     for table in root.tables("links", ("loan", "margin")):
-        for key in ("loan", "margin"):
+        for key, side in (("loan", Side.LENDING), ("margin", Side.DERIVATIVES)):
             name = table.text(key)
-            if name not in known and not name.startswith("eip155:"):
+            # an exchange's name stands for all its accounts, its name and what follows a slash in an id for one of them
+            if name not in known and name.partition("/")[0] not in keys and not name.startswith("eip155:"):
                 near = nearest(name, known)
                 hint = f"did you mean {near!r}?" if near else "an account id, manual:NAME or the name of an exchange"
                 table.fail(key, f"unknown account {shown(name, 80)!r}", hint)
+            if sides.get(name, side) is not side:
+                table.fail(key, f"{shown(name, 80)!r} is a {sides[name].value} account", "did loan and margin change places?")
         found.append(Link(table.text("loan"), table.text("margin")))
     return tuple(found)

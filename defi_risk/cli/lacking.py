@@ -14,14 +14,16 @@ _LIMIT: Final = 5
 
 def lacking(found: Gathered, what: str) -> int:
     """Tell what could not be read; 3 where accounts may be missing from the result, else 0."""
-    for report in found.reports:
-        if report.status == "failed":
-            warn(f"error: {report.id}: {report.error or 'failed'}")
+    failed = [report for report in found.reports if report.status == "failed"]
+    for report in failed:
+        warn(f"error: {report.id}: {report.error or 'failed'}")
+    told = {report.id for report in failed}  # an account of that very id stands for the source that failed
     unknown = [account for account in found.accounts if not account.known]
-    for account in unknown[:_LIMIT]:
+    further = [account for account in unknown if account.id not in told]
+    for account in further[:_LIMIT]:
         warn(f"warning: {account.id} is unknown: {account.reason}")
-    if len(unknown) > _LIMIT:
-        warn(f"warning: and {len(unknown) - _LIMIT} more accounts are unknown")
+    if len(further) > _LIMIT:
+        warn(f"warning: and {len(further) - _LIMIT} more accounts are unknown")
     if not (found.partial or unknown):
         return 0
     warn(f"warning: a source failed or an account is unknown: the {what} knows nothing of it")

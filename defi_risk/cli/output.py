@@ -120,7 +120,8 @@ def _tell(snapshot: Snapshot, target: Target, session: Session) -> None:
         warn(f"error: {source.id}: {source.error or 'failed'}")
     for note in snapshot.notes:
         warn(f"note: {note}")
-    unknown = [account for account in snapshot.accounts if account.status == "unknown"]
+    told = {source.id for source in failed}  # an account of that very id stands for the source that failed
+    unknown = [account for account in snapshot.accounts if account.status == "unknown" and account.id not in told]
     if target.form != "table" or target.file or target.folder:
         for account in unknown[:_LIMIT]:
             warn(f"warning: {account.id} is unknown: {account.reason}")

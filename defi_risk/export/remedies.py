@@ -34,7 +34,7 @@ REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         "RESCUE_INFEASIBLE": "bring capital from outside or close positions: moving what is there is not enough",
         "RISK_CONTRIBUTION": "cut the position to the size that the flag names",
         "SELF_CHECK_FAILED": "trust the venue's own number, and report this difference: one of the two is wrong",
-        "SOURCE_FAILED": "run `defi-risk doctor`; a second node in `rpc` takes over when the first one fails",
+        "SOURCE_FAILED": "run `defi-risk doctor`, which says what to mend; where a node fails, a second one in `rpc` takes over",
         "SOURCE_STALE": "use a node that follows the chain; figures are as old as its block",
         "STALE_PRICE": "expect a jump when the oracle answers again, and leave room for it",
         "STRESS_BREACH": "see `plan --survive` for the cheapest way through it",

@@ -33,8 +33,11 @@ from defi_risk.secrets import is_loopback, public_url
 from defi_risk.sources import refusals
 from defi_risk.sources.clock import Crew, Deadline
 from defi_risk.sources.gate import Gate, pattern, session
+from defi_risk.sources.line import why
 from defi_risk.sources.refusals import Refusal
 
+_CODE: Final = re.compile(r"-?[0-9]{1,6}")
+"""A code of an exchange's that may be shown though it is not on our list: too short to be a secret."""
 PATIENCE: Final = 15.0
 """Seconds that one call may take."""
 INSTALL: Final = "pip install 'defi-risk[exchanges]'"
@@ -72,6 +75,8 @@ class CcxtLine:
         self._gate: Final = Gate(self.label, deadline.clock)
         self._session: Final = session(self._gate, url)
         self._exact: Final = exact
+        self._url: Final = url
+        self._given_up: TimedOut | None = None
         own = {"session": self._session, "logger": _SILENT, "enableRateLimit": True, "userAgent": f"defi-risk/{__version__}"}
         self.exchange: Final[Any] = built(name, {**settings, **own}, url, exact=exact)
         self._family: Final = tuple(kind.__name__ for kind in type(self.exchange).__mro__)
@@ -111,8 +116,8 @@ class CcxtLine:
     def _once(self, function: Callable[[], Any]) -> Any:
         """The result, within the time there is: in a thread that can be abandoned, as ccxt bounds each wait for a byte, not the whole."""
         seconds = min(PATIENCE, self._deadline.left())
-        if self._gate.shut:
-            raise TimedOut(f"{self.label} was given up: it did not answer in time before", source=self.label)
+        if self._gate.shut:  # whatever is asked after that: the reason is the one that it was given up for
+            raise self._given_up or TimedOut(f"{self.label} was given up", source=self.label)
         if seconds <= 0:
             raise self._deadline.missed(self.label)
         self.exchange.timeout = seconds * 1_000
@@ -121,7 +126,11 @@ class CcxtLine:
             end = crew.take_within(seconds)
         if end is None:
             self._gate.close_for_good()  # the session is still in that thread's hands: whatever it does next must not leave
-            raise TimedOut(f"{self.label} gave no full answer within {seconds:.3g} s", source=self.label)
+            late = f"{self.label} gave no full answer within {seconds:.3g} s"
+            if seconds < PATIENCE:  # the exchange may be well: the time of the scan ended first
+                late += f", all that was left of {self._deadline.seconds:g} s"
+            self._given_up = TimedOut(late, source=self.label, hint="allow more time" if seconds < PATIENCE else "")
+            raise self._given_up
         result = end[1]
         if isinstance(result, Exception):
             raise self._fault(result) from None
@@ -154,10 +163,13 @@ class CcxtLine:
         if kind is None and isinstance(error, ccxt.RequestTimeout):
             return TimedOut(f"{name} gave no answer in time", source=name)
         kind = kind or _by_status(status, code) or refusals.by_class(ccxt, error)
+        if status == 403 and not code and kind is Refusal.RATE:
+            kind = None  # a bare 403 is a rate limit to ccxt, and as often a country that is not served
         if kind is not None:
             return self._refusal(kind, f" ({said})" if said else "")
         if status == 0:
-            return Unreachable(f"no connection to {name}", source=name, hint="is the network up?")
+            hint = "is the network up?" if self._url is None else "is it running, and the url in the book right?"
+            return Unreachable(f"no connection to {name}: {why(error)}", source=name, hint=hint)
         if status == 403:
             hint = "it may not serve this address or region, or was asked too often"
             return Refused(f"{name} refuses to answer ({said})", source=name, hint=hint)
@@ -168,7 +180,8 @@ class CcxtLine:
         if isinstance(error, ccxt.NetworkError):
             how = said or f"HTTP {status}"
             return Unreachable(f"{name} broke off its answer, or is out of order ({how})", source=name, hint="try again later")
-        how = ", ".join(filter(None, (said or f"HTTP {status}", type(error).__name__)))
+        unlisted = f"code {code}" if _CODE.fullmatch(code) else ""
+        how = ", ".join(filter(None, (said or f"HTTP {status}", type(error).__name__, unlisted)))
         return BadAnswer(f"{name} gave an answer that cannot be used ({how})", source=name)
 
     def _refusal(self, kind: Refusal, said: str) -> SourceError:

@@ -219,7 +219,7 @@ class Line:
             case requests.Timeout():
                 raise TimedOut(f"{self._origin} gave no answer within {seconds:.3g} s", source=self._origin) from None
             case BaseException() as error if isinstance(error, _FAILURES):
-                raise Unreachable(f"{self._origin}: {_why(error)}", source=self._origin, hint="is it running, and the URL right?") from None
+                raise Unreachable(f"{self._origin}: {why(error)}", source=self._origin, hint="is it running, and the URL right?") from None
             case BaseException() as error:
                 raise error
             case _:
@@ -292,7 +292,7 @@ def _read(response: requests.Response, limits: Limits, origin: str) -> bytes:
     return b"".join(parts)
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     """A reason in our own words: a library's own text may quote what it should not."""
     seen: BaseException | None = error
     for _ in range(8):

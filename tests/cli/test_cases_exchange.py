@@ -91,10 +91,11 @@ def test_case_a_the_exchange_dies_first_and_upward(tmp_path: Path) -> None:
     assert flag(snapshot, "BORROWED_MARGIN")["evidence"]["how"] == "amounts"
     assert "KEY_TOO_STRONG" not in codes(snapshot)
     assert snapshot["cascade"]["up"][0]["prices"]["ETH"] == pytest.approx(4_117.65, abs=5e-3)
-    link = f'[[links]]\nloan = "manual:aave"\nmargin = "{NAME}"\n'
-    tagged = said(tmp_path, short("9000"), aave(12_000), link)
-    assert flag(tagged, "BORROWED_MARGIN")["evidence"]["how"] == "tagged"
-    assert flag(tagged, "BORROWED_MARGIN")["accounts"] == [PERP, "manual:aave"]
+    for margin in (NAME, PERP):
+        link = f'[[links]]\nloan = "manual:aave"\nmargin = "{margin}"\n'
+        tagged = said(tmp_path, short("9000"), aave(12_000), link)
+        assert flag(tagged, "BORROWED_MARGIN")["evidence"]["how"] == "tagged"
+        assert flag(tagged, "BORROWED_MARGIN")["accounts"] == [PERP, "manual:aave"]
 
 
 def test_case_a_on_the_terminal(tmp_path: Path) -> None:

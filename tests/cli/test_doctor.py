@@ -94,7 +94,11 @@ def test_books_and_what_they_cannot_do_yet(tmp_path: Path, state: list[str]) -> 
     code, found = lines("--book", written(tmp_path, PARTIAL), *state)
     assert code == 3
     assert "desk, 0 wallets, 0 chains, 0 markets, 1 exchanges, 2 manual" in found["book"][1]
-    assert found["exchange plain-main"] == ("fail", "no connection to Plain", "is the network up?")
+    assert found["exchange plain-main"] == (
+        "fail",
+        "no connection to Plain: connection refused",
+        "is it running, and the url in the book right?",
+    )
     assert found["hosts"][1] == "a scan contacts these and no others: http://127.0.0.1:9"
     code, found = lines("--book", written(tmp_path, SAFE.replace("[book]", "[bok]")), *state)
     assert (code, found["book"][0]) == (2, "fail")

@@ -276,6 +276,16 @@ def test_an_exchange_that_hangs_costs_the_deadline_and_no_more(tmp_path: Path, k
     assert ended.code == 3
     assert [one["status"] for one in found["sources"]] == ["failed", "ok"]
     assert "Plain gave no full answer within" in found["sources"][0]["error"]
+    assert "all that was left of 1 s - allow more time" in found["sources"][0]["error"]
+
+
+def test_what_a_reader_asks_after_it_was_given_up_does_not_hide_why(tmp_path: Path) -> None:
+    """Binance's reader asks for the account by its other version where one gives none."""
+
+    double = BinanceExchange(wallets={"USDT": "1000"}, faults=[Fault("silence", where="/account")])
+    ended = asked(tmp_path, "scan", double, "--deadline", "1s", "--format", "json")
+    assert ended.code == 3
+    assert "Binance gave no full answer within" in json.loads(ended.out)["sources"][0]["error"]
 
 
 def test_emptiness_after_something_is_asked_for_twice(tmp_path: Path) -> None:

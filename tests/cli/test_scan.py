@@ -73,7 +73,10 @@ def test_what_is_missing_is_said_in_the_table_and_on_standard_error(tmp_path: Pa
     partial = run("scan", "--book", written(tmp_path, PARTIAL))
     assert "unified health  at most 1.37" in partial.out
     assert "plain-main FAILED" in partial.out
-    assert partial.err.startswith("error: plain-main: no connection to Plain - ")
+    assert partial.err.startswith("error: plain-main: no connection to Plain: connection refused - ")
+    quoted = run("scan", "--book", written(tmp_path, PARTIAL), "--format", "json")
+    assert quoted.err == partial.err  # a source that failed is told once, not again for the account that stands for it
+    assert quoted.err.count("\n") == 1
     unpriced = run("scan", "--book", written(tmp_path, UNPRICED))
     assert "? unknown  odd" in unpriced.out
     assert "XYZ" in unpriced.out

@@ -113,9 +113,8 @@ def test_a_failed_source_makes_bounds_a_warning_and_exit_3(tmp_path: Path) -> No
         assert (found["before"]["bound"], found["after"]["bound"]) == ("at_most", "at_most")
     ended = asked(tmp_path, PARTIAL, "--isolate", "short", "--quiet")
     assert ended.out.startswith("unified health  at most 1.37 → at most ")
-    source, account, warning = ended.err.splitlines()
+    source, warning = ended.err.splitlines()
     assert source.startswith("error: plain-main: ")
-    assert account.startswith("warning: plain-main is unknown: ")
     assert warning == "warning: a source failed or an account is unknown: the what-if knows nothing of it"
 
 

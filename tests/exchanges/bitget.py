@@ -54,7 +54,9 @@ def position(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class BitgetDouble(Double):
-    """Wallets by margin coin: what is in it without profit. `unified` makes it a unified account, which classic reads refuse."""
+    """Wallets by margin coin: what is in it without profit. `unified` makes it a unified account, which classic reads refuse; `ordered` is
+    what it asks for open orders.
+    """
 
     id: ClassVar[str] = "bitget"
     credentials: ClassVar[Mapping[str, str]] = {"api_key": "bg_dummy_4711", "secret": "dummy-secret-4711", "password": "dummy-phrase"}
@@ -68,6 +70,10 @@ class BitgetDouble(Double):
     coins: list[dict[str, str]] = field(default_factory=list)
     effective: str = ""
     held: list[dict[str, str]] = field(default_factory=list)
+    ordered: str = "0"
+    discounts: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: {"BTC": [("0", "0.95")], "ETH": [("0", "0.9")]})
+    collateral: dict[str, str] = field(default_factory=lambda: {"collateralType": "all"})
+    permissions: dict[str, Any] = field(default_factory=lambda: {"permType": "read-only", "permissions": ["uta_mgt", "uta_trade"]})
     authorities: list[str] = field(default_factory=lambda: ["coor", "cpor"])
     ips: str = "127.0.0.1"
 
@@ -87,6 +93,17 @@ class BitgetDouble(Double):
                     for n, (a, b, c, d) in enumerate(BTC_TIERS, 1)
                 ]
             ),
+            "GET /api/v3/market/current-fund-rate": lambda request: self.said(
+                [{"symbol": request.query["symbol"], "fundingRate": "0.0001", "fundingRateInterval": "4", "nextUpdate": "1743062400000"}]
+            ),
+            "GET /api/v3/market/discount-rate": lambda _: self.said(
+                [
+                    {"coin": code, "list": [{"tierStartValue": floor, "discountRate": rate} for floor, rate in steps]}
+                    for code, steps in self.discounts.items()
+                ]
+            ),
+            "GET /api/v3/account/collateral-type": lambda _: self.said(self.collateral),
+            "GET /api/v3/account/info": lambda _: self.said({"userId": "1", "ips": self.ips, "parentId": "", **self.permissions}),
             "GET /api/v2/mix/market/contracts": self.contracts,
             "GET /api/v2/mix/market/query-position-lever": self.tiers,
             "GET /api/v2/mix/market/tickers": self.tickers,
@@ -110,6 +127,8 @@ class BitgetDouble(Double):
             return Reply(400, {"code": "40009", "msg": "sign signature error", "requestTime": self.now(), "data": None})
         if abs(self.now() - int(stamp)) > 30_000:
             return self.error("time")
+        if self.unified and "/v2/spot/" in request.path:
+            return Reply(400, {"code": "40085", "msg": "You are in Unified Account mode, and the Classic Account API is not supported"})
         if self.unified == ("/v2/mix/" in request.path):
             code, said = ("40085", "Unified") if self.unified else ("40084", "Classic")
             if self.unified or "/v3/" in request.path:
@@ -138,6 +157,7 @@ class BitgetDouble(Double):
     def assets(self) -> dict[str, Any]:
         """Figures of a unified account: equity of all coins, and what all positions need, closing at the taker's fee included."""
         need = added(worth(one | {"openPriceAvg": one["avgPrice"]}, "USDT") * (Decimal(one["mmr"]) + FEE) for one in self.held)
+        need += Decimal(self.ordered)
         equity = added(one["usdValue"] for one in self.coins)
         effective = Decimal(self.effective) if self.effective else equity
         return {

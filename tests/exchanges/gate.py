@@ -106,8 +106,9 @@ class GateDouble(Double):
         need = worth * (Decimal(given["maintenance_rate"]) + FEE)
         return {**given, "value": given["value"] or str(worth), "maintenance_margin": given["maintenance_margin"] or str(round(need, 12))}
 
-    def rows(self, settle: str, _: Request) -> Any:
-        return [self.row(one) for one in self.positions.get(settle, [])]
+    def rows(self, settle: str, request: Request) -> Any:
+        first = int(request.query.get("offset", "0"))
+        return [self.row(one) for one in self.positions.get(settle, [])][first : first + int(request.query.get("limit", "100"))]
 
     def account(self, settle: str, _: Request) -> Any:
         if settle not in self.wallets:

@@ -37,6 +37,7 @@ CONTRACTS = {
         contract("ETHUSDTM", "ETH", "USDT", "USDT", "0.01"),
         contract("XBTUSDTM", "XBT", "USDT", "USDT", "0.001"),
         contract("XBTUSDM", "XBT", "USD", "XBT", "-1"),
+        contract("ETHUSDM", "ETH", "USD", "ETH", "-1"),
         contract("XBTMZ26", "XBT", "USD", "XBT", "-1", expireDate=1_798_185_600_000, fundingFeeRate=None, fundingRateGranularity=None),
     )
 }

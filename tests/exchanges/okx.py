@@ -46,7 +46,8 @@ LISTED = {
     "ETH-USD-SWAP": Contract("SWAP", "ETH-USD", "10", "USD", "ETH"),
     "BTC-USDT-261225": Contract("FUTURES", "BTC-USDT", "0.01", "BTC", "USDT", "1798185600000"),
     "BTC-USD-261225": Contract("FUTURES", "BTC-USD", "100", "USD", "BTC", "1798185600000"),
-    "ODD-USD_UM-SWAP": Contract("SWAP", "ODD-USD_UM", "1", "ODD", "USDC"),
+    "BTC-USD_UM-SWAP": Contract("SWAP", "BTC-USD_UM", "0.01", "BTC", "USDC"),
+    "ODD-USD-SWAP": Contract("SWAP", "ODD-USD", "1", "ODD", "BTC"),
 }
 
 
@@ -101,7 +102,8 @@ class Purse:
 class OkxDouble(Double):
     """The account. `level` and `mode` are acctLv and posMode. `figures` replaces fields of the balance, `rows` those of positions.
 
-    Under portfolio margin `risk` holds the raw requirement and the raw seventh part of it (MR7), in USD.
+    `apart`: whether disEq is of the equity without isolated positions and bots. Under portfolio margin `risk` holds the raw requirement and
+    the raw seventh part of it (MR7), in USD.
     """
 
     id: ClassVar[str] = "okx"
@@ -118,6 +120,7 @@ class OkxDouble(Double):
     own_fee: str = "0.0005"
     purses: dict[str, Purse] = field(default_factory=dict)
     places: list[Place] = field(default_factory=list)
+    apart: bool = False
     risk: tuple[Decimal, Decimal] = (ZERO, ZERO)
     more_rows: list[dict[str, Any]] = field(default_factory=list)
     recorded_balance: dict[str, Any] | None = None
@@ -185,7 +188,7 @@ class OkxDouble(Double):
                 "ctVal": contract.value,
                 "ctMult": "1",
                 "ctValCcy": contract.unit,
-                "settleCcy": contract.settle,
+                "settleCcy": "USD" if contract.family.endswith("_UM") else contract.settle,  # whatever the user chose
                 "expTime": contract.expires,
                 "state": "live",
             }
@@ -379,7 +382,7 @@ class OkxDouble(Double):
             "cashBal": purse.cash,
             "eq": str(equity),
             "eqUsd": str(equity * Decimal(purse.price)),
-            "disEq": str(equity * Decimal(purse.price) * ratio) if pooled else "",
+            "disEq": str((net if self.apart else equity) * Decimal(purse.price) * ratio) if pooled else "",
             "upl": str(cross_profit + apart_profit),
             "isoUpl": str(apart_profit),
             "isoEq": str(apart),

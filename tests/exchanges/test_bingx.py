@@ -1,6 +1,7 @@
 """BingX's perpetual accounts over HTTP on loopback.
 
-Recorded: the examples of balances and positions in ccxt 4.5.90, bingx.py (`parse_position`, `fetch_balance`), real answers of July 2024.
+Recorded: the examples of balances and positions in ccxt 4.5.90, bingx.py (`parse_position`, `fetch_balance`), real answers of July 2024,
+and an isolated FARTCOIN-USDT position of 2025-08-10 as the notes of a public client show BingX's answer.
 """
 
 from __future__ import annotations
@@ -86,6 +87,38 @@ def test_the_recorded_dollar_margined_balance_and_position() -> None:
     assert "liquidationPrice:LTC-USDT:long" not in account.stated
 
 
+def test_the_recorded_isolated_position_whose_risk_is_of_an_older_price() -> None:
+    row = {
+        "positionId": "1954053807223824384",
+        "symbol": "FARTCOIN-USDT",
+        "currency": "USDT",
+        "positionAmt": "231.093",
+        "positionSide": "LONG",
+        "isolated": True,
+        "avgPrice": "1.1099",
+        "initialMargin": "25.6513",
+        "margin": "21.4291",
+        "leverage": 10,
+        "unrealizedProfit": "-4.0142",
+        "realisedProfit": "-0.2970",
+        "liquidationPrice": 1.0068,
+        "pnlRatio": "-0.1580",
+        "maxMarginReduction": "0.0000",
+        "riskRate": "0.0849",
+        "markPrice": "1.0925",
+        "positionValue": "251.9806",
+        "onlyOnePosition": True,
+    }
+    double = usdt(row, balance="100.0000", tiers={"FARTCOIN-USDT": [("0", "5000", "0.006500", "0")]})
+    account = accounts(double)["swap/FARTCOIN-USDT/long/isolated"]
+    assert str(account.legs[0].amount) == "25.4433"
+    assert checked(account).match, (account.stated, checked(account).protocol)
+    assert Decimal(account.stated["liquidationPrice:FARTCOIN-USDT:long"]) == pytest.approx(Decimal("1.0068"), abs=Decimal("0.0001"))
+    assert Decimal(account.stated["riskRate:FARTCOIN-USDT:long"]) == pytest.approx(Decimal("0.0825"), abs=Decimal("0.0001"))
+    double = usdt(row, balance="100.0000", tiers={"FARTCOIN-USDT": [("0", "5000", "0.006000", "0")]})
+    assert not checked(accounts(double)["swap/FARTCOIN-USDT/long/isolated"]).match, "of a wrong bracket it is still seen"
+
+
 @pytest.mark.parametrize(
     ("balance", "rows"),
     [
@@ -122,6 +155,65 @@ def test_a_hedge_in_coins() -> None:
         assert check.match
         assert any("implies" in said for said in found[name].assumptions)
     assert found["cswap/ETH"].legs[0].price is None
+
+
+def told_no_margin(right: Any) -> Any:
+    """Positions as they are documented of coin-margined contracts: without the margin of isolated ones."""
+    for row in right["data"]:
+        del row["margin"]
+    return right
+
+
+@pytest.mark.parametrize(("side", "mark"), [("LONG", "61000"), ("LONG", "58000"), ("SHORT", "61000"), ("SHORT", "58000")])
+def test_the_margin_of_an_isolated_coin_position_follows_from_its_risk_and_price(side: str, mark: str) -> None:
+    double = BingXDouble(coins={"BTC": "0.2"}, coin_positions=[position("BTC-USD", side, "100", "60500", mark, margin="0.03")])
+    double.faults.append(Fault(where="cswap/v1/user/positions", change=told_no_margin))
+    found = accounts(double)
+    apart = found[f"cswap/BTC-USD/{side.lower()}/isolated"]
+    assert Decimal(str(apart.legs[0].amount)) == pytest.approx(Decimal("0.03"), rel=Decimal("0.00001"))
+    assert Decimal(str(found["cswap/BTC"].legs[0].amount)) == pytest.approx(Decimal("0.17"), rel=Decimal("0.00001"))
+    assert checked(apart).match, (apart.stated, checked(apart).protocol)
+    assert any("liquidation price imply" in said for said in apart.assumptions)
+
+
+def test_the_same_two_equations_hold_of_the_recorded_coin_position() -> None:
+    row = position("SOL-USD", "LONG", "1", "158.63", "158.402", margin="0.35709842") | {
+        "unrealizedProfit": "-0.00009074",
+        "liquidationPrice": 23.968303426677032,
+        "riskRate": "0.00123783",
+    }
+    double = BingXDouble(coins={"SOL": "0.5"}, coin_positions=[row])
+    double.faults.append(Fault(where="cswap/v1/user/positions", change=told_no_margin))
+    margin = accounts(double)["cswap/SOL-USD/long/isolated"].legs[0].amount
+    assert Decimal(str(margin)) == pytest.approx(Decimal("0.35709842"), rel=Decimal("0.000001")), "the balance behind it, cross as it was"
+
+
+def test_a_wallet_that_cannot_be_read_costs_no_other() -> None:
+    row = position("BTC-USD", "LONG", "100", "60500", "61000", margin="0.03") | {"liquidationPrice": 0}
+    double = usdt(LONG, coins={"BTC": "0.2", "SOL": "3"}, coin_positions=[row])
+    double.faults.append(Fault(where="cswap/v1/user/positions", change=told_no_margin))
+    found = accounts(double)
+    assert {market: account.known for market, account in found.items()} == {"swap/USDT": True, "cswap/BTC": False, "cswap/SOL": True}
+    assert "the exchange tells no margin of it" in found["cswap/BTC"].reason
+
+
+def test_coins_that_no_position_marks_are_priced_by_their_contracts() -> None:
+    found = accounts(BingXDouble(coins={"BTC": "0.2", "XRP": "5"}))
+    assert found["cswap/BTC"].legs[0].price
+    assert str(found["cswap/BTC"].legs[0].price.value) == "60000"
+    assert found["cswap/XRP"].legs[0].price is None
+    silent = BingXDouble(coins={"BTC": "0.2"}, faults=[Fault("maintenance", where="cswap/v1/market/premiumIndex")])
+    assert accounts(silent)["cswap/BTC"].legs[0].price is None
+
+
+@pytest.mark.parametrize("family", ["swap", "cswap"])
+def test_a_contract_newer_than_the_kept_list_is_found(family: str) -> None:
+    double = usdt(LONG) if family == "swap" else BingXDouble(coins={"BTC": "0.5"}, coin_positions=[COIN])
+    double.faults.append(Fault(where="/contracts", change=lambda right: right | {"data": []}, times=1))
+    source = inside.Inside(double)
+    for _ in range(2):
+        assert all(account.known for account in accounts(source).values())
+    assert len([request for request in double.log if request.path.endswith("/contracts")]) == 3, "kept once, asked anew twice"
 
 
 def test_two_isolated_positions_of_one_side_are_two_accounts() -> None:

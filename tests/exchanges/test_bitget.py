@@ -161,6 +161,14 @@ def test_the_unit_of_a_coin_margined_size_must_be_told(tmp_path: Path) -> None:
     assert "unit of the size" in account.reason
 
 
+def test_a_coin_margined_position_in_another_coin(tmp_path: Path) -> None:
+    """Margin coins are shared among these contracts: BTCUSD can be margined in ETH, and its profit is then in ETH."""
+    row = position(marginCoin="ETH", symbol="BTCUSD", total="0.5", openPriceAvg="50000", markPrice="60000", unrealizedPL="0",
+                   marginSize="0.05", leverage="20")  # fmt: skip
+    account, _ = unknown(BitgetDouble(wallets={"ETH": "5"}, positions=[row]), tmp_path)
+    assert "BTCUSD is margined in ETH" in account.reason
+
+
 def test_a_mismatch_is_seen(tmp_path: Path) -> None:
     wrong = Fault(where="all-position", change=lambda body: body | {"data": [row | {"liquidationPrice": "30000"} for row in body["data"]]})
     double = cross_book()
@@ -190,6 +198,7 @@ def test_a_unified_account(tmp_path: Path) -> None:
     assert (str(dollars.amount), str(coins.amount), coins.weight) == ("20000", "0.5", Decimal("0.95"))
     assert leg.position is not None
     assert (leg.position.close_fee, leg.position.tiers[0].rate) == (Decimal("0.0006"), Decimal("0.004"))
+    assert leg.position.funding_8h == Decimal("0.0002")  # 0.0001 every 4 h
     assert Decimal(account.stated["mmr"]) == Decimal("107415.3") * Decimal("0.0046")
     assert any("collateral ratio of BTC" in sentence and "0.95" in sentence for sentence in account.assumptions)
 
@@ -199,6 +208,87 @@ def test_coins_that_do_not_count(tmp_path: Path) -> None:
     coins = [coin("USDT", "6.19300826", price="0.99999831"), coin("BGB", "1.15582129", price="4.27936425")]
     [account] = accounts(united(coins=coins, held=[], effective="6.19299777"), tmp_path).values()
     assert [leg.weight for leg in account.legs] == [Decimal(1), Decimal(0)]
+
+
+SEVERAL = [coin("USDT", "20000", "5"), coin("BTC", "0.5", price="107000"), coin("ETH", "10", price="3000"), coin("BGB", "10", price="4")]
+
+
+@pytest.mark.parametrize(
+    ("collateral", "effective", "weights"),
+    [
+        # 20005 + 40000 * 0.95 + 13500 * 0.9 + 30000 * 0.9: the second tier of BTC begins at 40,000 USD
+        ({"collateralType": "all"}, "97155", ["1", "0.93738318", "0.9", "0"]),
+        ({"collateralType": "mainstream"}, "97155", ["1", "0.93738318", "0.9", "0"]),
+        ({"collateralType": "custom", "collateralCoins": "ETH,USDT"}, "47005", ["1", "0", "0.9", "0"]),
+    ],
+)
+def test_several_coins_by_the_public_tiers(tmp_path: Path, collateral: dict[str, str], effective: str, weights: list[str]) -> None:
+    tiers = {"BTC": [("0", "0.95"), ("40000", "0.9")], "ETH": [("0", "0.9")]}
+    [account] = accounts(united(coins=SEVERAL, effective=effective, discounts=tiers, collateral=collateral), tmp_path).values()
+    assert account.self_check is not None
+    assert account.self_check.match
+    assert [round(leg.weight, 8) for leg in account.legs[:4]] == [Decimal(weight) for weight in weights]
+    assert any("public tiers" in sentence and "ETH" in sentence for sentence in account.assumptions)
+
+
+def test_a_key_that_may_not_ask_for_the_collateral_type(tmp_path: Path) -> None:
+    """The sum tells whether all coins count."""
+    double = united(coins=SEVERAL, effective="97830")
+    double.faults.append(Fault("permission", where="collateral-type"))
+    [account] = accounts(double, tmp_path).values()
+    assert [leg.weight for leg in account.legs[:4]] == [Decimal(1), Decimal("0.95"), Decimal("0.9"), Decimal(0)]
+
+
+def test_open_orders_of_a_unified_account(tmp_path: Path) -> None:
+    """The documentation adds orders to the positions that maintenance is asked for: 500 USD more than the position's own 494.11."""
+    [account] = accounts(united(ordered="500"), tmp_path).values()
+    assert account.self_check is not None
+    assert account.self_check.match
+    assert Decimal(account.stated["mmr"]).quantize(Decimal("0.01")) == Decimal("994.11")
+    assert any("open orders" in sentence for sentence in account.assumptions)
+
+
+def test_only_open_orders_in_a_unified_account(tmp_path: Path) -> None:
+    double = united(coins=[coin("USDT", "20000")], held=[], effective="20000", ordered="50")
+    [account] = accounts(double, tmp_path).values()
+    assert account.status == "ok"
+    assert [str(leg.amount) for leg in account.legs] == ["20000"]
+    assert any("open orders" in sentence for sentence in account.assumptions)
+
+
+def test_positions_that_the_account_does_not_answer_for_yet(tmp_path: Path) -> None:
+    """The position is closed while the account is read: once more, and there is none."""
+    double = united(coins=[coin("USDT", "20000")], effective="20000")
+    row, double.held = double.held[0], []
+    double.faults.append(Fault(where="current-position", times=1, change=lambda body: body | {"data": {"list": [row]}}))
+    [account] = accounts(double, tmp_path).values()
+    assert account.status == "ok"
+    assert len(account.legs) == 1
+
+
+@pytest.mark.parametrize("balance", ["20000", "19000"])
+def test_what_spot_orders_lock_is_in_the_equity(tmp_path: Path, balance: str) -> None:
+    """1,000 of the 20,000 USDT are locked, whether or not they are told as part of the balance."""
+    coins = [coin("USDT", "20000", "5") | {"balance": balance, "available": "19000", "locked": "1000"}]
+    [account] = accounts(united(coins=coins, effective="20005"), tmp_path).values()
+    assert account.status == "ok"
+    assert str(account.legs[0].amount) == "20000"
+
+
+@pytest.mark.parametrize(
+    ("given", "rights"),
+    [
+        ({"permType": "read-only", "permissions": ["uta_mgt", "uta_trade"]}, KeyRights(trade=False, withdraw=False, bound=True)),
+        ({"permType": "read-and-write", "permissions": ["uta_mgt"]}, KeyRights(trade=True, withdraw=False, bound=True)),
+        ({"permType": "read-and-write", "permissions": ["uta_trade", "withdraw"]}, KeyRights(trade=True, withdraw=True, bound=True)),
+        ({"permType": "read-and-write", "permissions": ["new"]}, KeyRights(trade=None, withdraw=None, bound=True)),
+        ({"permType": "new", "permissions": []}, KeyRights(trade=None, withdraw=None, bound=True)),
+    ],
+)
+def test_rights_of_a_unified_key(tmp_path: Path, given: dict[str, Any], rights: KeyRights) -> None:
+    """The classic account's read of them is refused to it."""
+    [report] = scan(united(permissions=given), tmp_path).reports
+    assert report.key == rights
 
 
 @pytest.mark.parametrize(

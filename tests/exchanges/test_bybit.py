@@ -114,6 +114,26 @@ class TestRecorded:
         # today's rule does not explain that requirement, and it shows
         assert not checked(only(double)).match
 
+    def test_hedged_side_is_asked_for_less(self) -> None:
+        """The short is recorded (ccxt/ccxt pull request 18712, 2023-11-21, of an account that held a long of the same contract, too): its
+        requirement is twice the fee of closing, and nothing of its tier.
+        """
+        short = position("BTCUSDT", "Sell", "0.003", "37416.5", "37414.4", positionIdx=2) | {
+            "positionValue": "112.2495",
+            "positionMM": "0.1358219",
+            "positionIM": "11.3607719",
+            "unrealisedPnl": "0.0063",
+        }
+        del short["positionMMByMp"]
+        long = position("BTCUSDT", "Buy", "0.003", "37416.5", "37414.4", positionIdx=1)
+        account = only(cross(long, short, balance="20"))
+        assert checked(account).match
+        assert account.stated["positionMM:BTCUSDT/short"] == "0.1358219"
+        assert health(account)[1] == pytest.approx(0.1358219 + float(long["positionMM"]), rel=1e-7)
+        assert any("BTCUSDT/short is hedged" in text for text in account.assumptions)
+        # alone it is a wrong requirement
+        assert not checked(only(cross(short, balance="20"))).match
+
 
 class TestCross:
     def test_liquidation_price_of_a_short(self) -> None:

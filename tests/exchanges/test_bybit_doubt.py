@@ -163,6 +163,15 @@ class TestDoubt:
         account, _ = unknown(cross(position("BTCUSDT", "Buy", "0.1", "60000", "60500")), fault)
         assert says in account.reason
 
+    def test_contract_that_is_younger_than_the_list(self) -> None:
+        double = cross(position("BTCUSDT", "Buy", "0.1", "60000", "60500"), balance="5900")
+        gone = alter("instruments-info", "list", value=[])
+        gone.times = 1
+        double.faults.append(gone)
+        assert checked(only(double)).match
+        asked = [request.query for request in double.log if request.path.endswith("instruments-info")]
+        assert [query.get("symbol") for query in asked] == [None, "BTCUSDT"]
+
     def test_bundled_tiers_stand_in(self) -> None:
         double = cross(position("BTCUSDT", "Buy", "0.1", "60000", "60500"), balance="5900")
         double.faults.append(Fault("500", "risk-limit"))

@@ -193,6 +193,18 @@ def test_an_address_without_subaccounts_and_faults(tmp_path: Path) -> None:
         assert (report.status, bool(account.reason)) == ("failed", True)
 
 
+def test_an_address_that_the_indexer_does_not_know(tmp_path: Path) -> None:
+    """It answers HTTP 404, which is no outage: the reason says what is the matter."""
+
+    class Other(DydxDouble):
+        credentials = {"wallet": "dydx1" + "q" * 38}  # noqa: RUF012
+
+    account, report = unknown(Other(), tmp_path)
+    assert report.status == "failed"
+    assert "no subaccount of this address" in account.reason
+    assert "out of order" not in account.reason
+
+
 def test_every_scan_is_three_requests(tmp_path: Path) -> None:
     double = DydxDouble(subaccounts={0: ("1000", [])})
     [report] = scan(double, tmp_path, times=2).reports

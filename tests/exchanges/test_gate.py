@@ -14,7 +14,7 @@ import pytest
 
 from defi_risk.model import KeyRights
 from tests.exchanges.double import Fault
-from tests.exchanges.gate import GateDouble, key, position
+from tests.exchanges.gate import MULTIPLIERS, GateDouble, key, position
 from tests.exchanges.reading import accounts, scan, unknown
 
 
@@ -106,6 +106,22 @@ def test_brackets_with_deductions(tmp_path: Path) -> None:
     assert tier.tiers[1].deduction == Decimal("16.67")
     need = Decimal(20_000) * Decimal("0.01075") - Decimal("16.67")
     assert Decimal(wallet.stated["maintenance_margin:HYPE_USDT:short"]) == need
+
+
+@pytest.mark.parametrize("count", [100, 130])
+def test_more_positions_than_one_answer_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    rows = []
+    for number in range(count):
+        monkeypatch.setitem(MULTIPLIERS, f"C{number}_USDT", "1")
+        rows.append(
+            position(contract=f"C{number}_USDT", size="10", entry_price="9", mark_price="10", unrealised_pnl="10", maintenance_rate="0.004")
+        )
+    double = GateDouble(positions={"usdt": rows})
+    [wallet] = accounts(double, tmp_path).values()
+    assert len(wallet.legs) == 1 + count
+    assert wallet.self_check is not None
+    assert wallet.self_check.match
+    assert [request.query.get("offset", "0") for request in double.log if "positions" in request.path] == ["0", "0", "100"]
 
 
 def test_a_mismatch_is_seen(tmp_path: Path) -> None:

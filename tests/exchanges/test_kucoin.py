@@ -67,6 +67,30 @@ def test_coin_margined_and_dated(tmp_path: Path, symbol: str, expires: int | Non
     assert wallet.legs[1].factor == "BTC"
 
 
+@pytest.mark.parametrize("others", [{}, {"USDT": "1000"}])
+def test_positions_that_settle_in_a_coin_of_their_own(tmp_path: Path, others: dict[str, str]) -> None:
+    """ETHUSDM settles in ETH, whose wallet is not among those that are looked at first: it is read all the same, and never lost."""
+    row = position(symbol="ETHUSDM", settleCurrency="ETH", currentQty=-1000, crossMode=True, marginMode="CROSS", avgEntryPrice=5_000,
+                   markPrice=4_000, unrealisedPnl=0.05, liquidationPrice=0, leverage=5)  # fmt: skip
+    found = accounts(KucoinDouble(wallets={"ETH": "0.5", **others}, positions=[row], needs={"ETH": "0.01"}), tmp_path)
+    assert set(found) == {"ETH", *others}
+    margin, leg = found["ETH"].legs
+    assert (str(margin.amount), margin.factor, leg.factor) == ("0.5", "ETH", "ETH")
+    assert leg.position is not None
+    assert (leg.position.contract, leg.position.size) == ("inverse", Decimal(-1_000))
+    assert all(account.self_check is None or account.self_check.match for account in found.values())
+
+
+def test_a_wallet_that_is_used_up_does_not_hide_the_others(tmp_path: Path) -> None:
+    """Cross equity of -50 USDT, and a risk ratio below zero: that wallet is unknown, the one in USDC is not."""
+    row = position(symbol="XBTUSDTM", currentQty=2, crossMode=True, marginMode="CROSS", unrealisedPnl=-150, avgEntryPrice=86_000,
+                   markPrice=11_000, liquidationPrice=0, leverage=10)  # fmt: skip
+    double = KucoinDouble(wallets={"USDT": "100", "USDC": "7"}, positions=[row], needs={"USDT": "2"})
+    found = accounts(double, tmp_path)
+    assert (found["USDT"].status, found["USDC"].status) == ("unknown", "ok")
+    assert "used up" in found["USDT"].reason
+
+
 def test_hedged_sides_are_accounts_of_their_own(tmp_path: Path) -> None:
     rows = [position(positionSide="LONG"), position(positionSide="SHORT", currentQty=-2, unrealisedPnl=0.1194, liquidationPrice=4334.1,
                                                     maintMargin=3.52316309)]  # fmt: skip

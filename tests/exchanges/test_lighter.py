@@ -67,6 +67,20 @@ def test_other_collateral_is_named(tmp_path: Path) -> None:
     assert "536.789088 USDC more" in account.reason
 
 
+def test_coins_in_the_margin_of_a_unified_account(tmp_path: Path) -> None:
+    """ETH counts as margin by a rule of its own, whether or not the account's value has it; USDC there is the collateral once more."""
+    usdc = {"symbol": "USDC", "asset_id": 3, "balance": "0.000000", "margin_balance": "9100.242706", "margin_mode": "disabled"}
+    ether = {"symbol": "ETH", "asset_id": 1, "balance": "0.00000000", "margin_balance": "3.00000000", "margin_mode": "enabled"}
+    double = recorded()
+    double.given = {"account_trading_mode": 1, "assets": [usdc, ether]}
+    [account] = accounts(double, tmp_path).values()
+    assert account.status == "unknown"
+    assert "ETH in the margin" in account.reason
+    double.given = {"account_trading_mode": 1, "assets": [usdc, ether | {"balance": "3", "margin_balance": "0.00000000"}]}
+    [account] = accounts(double, tmp_path).values()
+    assert account.status == "ok"
+
+
 def test_a_mismatch_is_seen(tmp_path: Path) -> None:
     double = recorded()
     double.given = {"cross_maintenance_margin_requirement": "900"}
@@ -116,6 +130,12 @@ def test_damaged_accounts(tmp_path: Path, change: dict[str, Any], copies: int, w
 def test_faults_are_named(tmp_path: Path, kind: str) -> None:
     account, report = unknown(recorded(), tmp_path, Fault(kind, where="/account"))
     assert (report.status, bool(account.reason)) == ("failed", True)
+
+
+def test_an_account_that_there_is_not(tmp_path: Path) -> None:
+    account, report = unknown(LighterDouble(), tmp_path)
+    assert report.status == "failed"
+    assert "no account of this index or address" in account.reason
 
 
 def test_second_scans_are_one_request(tmp_path: Path) -> None:

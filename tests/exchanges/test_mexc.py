@@ -16,7 +16,7 @@ from defi_risk.gathering import gather
 from defi_risk.model import Basis, Contract, KeyRights, Role
 from tests.exchanges import reading
 from tests.exchanges.double import Fault, serving
-from tests.exchanges.inside import accounts, checked, damages, unknown
+from tests.exchanges.inside import Inside, accounts, checked, damages, unknown
 from tests.exchanges.mexc import BTC_TIERS, MexcDouble, contract, custom, position
 from tests.exchanges.reading import scan
 
@@ -79,6 +79,36 @@ def test_cross_and_isolated_positions_of_several_wallets() -> None:
     assert str(coin[0].price.value) == "60000"
     assert coin[1].position
     assert (coin[1].position.contract, coin[1].position.size) == (Contract.INVERSE, Decimal(-5000))
+
+
+def test_coins_that_no_position_marks_are_priced_by_their_contracts() -> None:
+    double = MexcDouble(wallets={"BTC": "0.2", "MX": "0.99647149", "SOL": "3", "USDC": "5"})
+    double.marks |= {"MX_USDT": "2.5", "USDC_USDT": "1.01"}
+    found = accounts(double)
+    prices = {market: leg.price and str(leg.price.value) for market, account in found.items() for leg in account.legs}
+    assert prices == {"futures/BTC": "60000", "futures/MX": "2.5", "futures/SOL": "202.15", "futures/USDC": "1"}
+    assert [said for said in found["futures/MX"].assumptions if "against USDT" in said]
+    assert not found["futures/BTC"].assumptions
+    double.late = 90_000
+    assert accounts(double)["futures/BTC"].legs[0].price is None, "an old price is none"
+
+
+def test_a_wallet_that_cannot_be_read_costs_no_other() -> None:
+    double = usdt(LONG, position("ETH_USDC", "long", 100, "2010", 5))
+    double.wallets["USDC"] = "1000"
+    double.contracts["ETH_USDC"] = contract("ETH_USDC", "0.01", futureType=2)
+    found = accounts(double)
+    assert {market: account.known for market, account in found.items()} == {"futures/USDT": True, "futures/USDC": False}
+    assert "of a kind that is not modelled" in found["futures/USDC"].reason
+
+
+def test_a_contract_newer_than_the_kept_list_is_found() -> None:
+    double = usdt(LONG, SHORT)
+    double.faults.append(Fault(where="contract/detail", change=lambda right: right | {"data": right["data"][:1]}, times=1))
+    source = Inside(double)
+    for _ in range(2):
+        assert accounts(source)["futures/USDT"].known
+    assert len([request for request in double.log if request.path.endswith("/detail")]) == 3, "kept once, asked anew twice"
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,52 @@ def test_isolated_positions_and_bots_stand_apart() -> None:
     assert figures(found["multi-currency"])[0] == pytest.approx(float(double.adjusted()), rel=1e-9)
 
 
+def test_what_counts_may_be_told_without_isolated_positions_and_bots() -> None:
+    """Whether disEq holds them is not documented: its figure tells, and either way the cross equity counts for what it does."""
+    double = multi_book(apart=True)
+    double.places.append(Place("BTC-USDT-SWAP", "10", "60000", "60500", margin="700"))
+    double.purses["USDT"] = Purse("8000", "0.9995", strategies="250")
+    account = accounts(double)["multi-currency"]
+    assert checked(account), (account.stated, account.self_check)
+    assert figures(account)[0] == pytest.approx(float(double.adjusted()), rel=1e-9)
+
+
+def test_what_bots_hold_is_said() -> None:
+    double = OkxDouble(purses={"USDT": Purse("8000", strategies="250")})
+    [report] = found(double).reports
+    assert "USDT 250 of bots is left out: it is no margin" in report.notes
+
+
+def test_isolated_margin_without_a_position() -> None:
+    """Who transfers isolated margin by hand has it in a position of nothing first (OKX, "Get positions"): it is in isoEq."""
+    double = OkxDouble(purses={"USDT": Purse("8000")}, places=[Place("BTC-USDT-SWAP", "10", "60000", "60500", margin="700")])
+    empty = double.row(double.places[0]) | {"instId": "ETH-USDT-SWAP", "pos": "0", "avgPx": "", "upl": "0", "margin": "100", "mmr": ""}
+    double.more_rows = [empty | {"mgnRatio": "", "liqPx": "", "notionalUsd": "", "imr": ""}]
+    double.faults.append(Fault(where="balance", change=lambda answer: coin_changed(answer, isoEq="850", eq="8850")))
+    scan = found(double)
+    assert [account.market for account in scan.accounts] == ["futures/USDT", "futures/BTC-USDT-SWAP/isolated"]
+    assert all(account.known for account in scan.accounts)
+    assert "USDT 100 of isolated margin is left out: there is no position that it backs" in scan.reports[0].notes
+
+
+@pytest.mark.parametrize("level", ["2", "3"])
+def test_usd_margined_contracts(level: str) -> None:
+    """Listed as settled in USD (OKX, "FAQ on USD-margined futures", October 2025): profit and requirement are in the chosen coin."""
+    places = [Place("BTC-USD_UM-SWAP", "10", "60000", "61000"), Place("BTC-USD_UM-SWAP", "-5", "60000", "61000", margin="3200")]
+    double = OkxDouble(level=level, purses={"USDC": Purse("3000", "0.9998")}, places=places)
+    cross, alone = accounts(double).values()
+    assert cross.market == ("futures/USDC" if level == "2" else "multi-currency")
+    assert checked(cross), (cross.stated, cross.self_check)
+    assert checked(alone), (alone.stated, alone.self_check)
+    assert figures(cross) == pytest.approx((3_100 * 0.9998, 6_100 * 0.0045 * 0.9998))
+    assert figures(alone) == pytest.approx((3_150 * 0.9998, 3_050 * 0.0045 * 0.9998))
+    [leg] = [leg for leg in cross.legs if leg.position]
+    assert leg.position is not None
+    assert (leg.factor, leg.position.contract, leg.position.quote, leg.position.size) == ("BTC", Contract.LINEAR, "USDC", Decimal("0.1"))
+    if level == "2":
+        assert Decimal(cross.stated["liqPx:BTC-USD_UM-SWAP"]) == pytest.approx(Decimal(3_000) / Decimal("0.09955"), rel=Decimal("1e-9"))
+
+
 def test_discount_tiers() -> None:
     """OKX's own example."""
     tiers = [
@@ -413,5 +459,5 @@ def test_contracts_that_are_not_listed_or_not_understood() -> None:
     found = accounts(double)
     assert "does not list" in found["futures/NEW-USDT-SWAP/isolated"].reason
     assert checked(found["futures/USDT"])
-    double.more_rows = [listed | {"instId": "ODD-USD_UM-SWAP", "ccy": "USDC"}]
-    assert "not modelled" in accounts(double)["futures/ODD-USD_UM-SWAP/isolated"].reason
+    double.more_rows = [listed | {"instId": "ODD-USD-SWAP", "ccy": "BTC"}]
+    assert "not modelled" in accounts(double)["futures/ODD-USD-SWAP/isolated"].reason

@@ -14,7 +14,7 @@ import pytest
 from defi_risk.model import KeyRights, Role
 from tests.exchanges import reading
 from tests.exchanges.double import Fault
-from tests.exchanges.inside import accounts, checked, damages, unknown
+from tests.exchanges.inside import Inside, accounts, checked, damages, unknown
 from tests.exchanges.reading import scan
 from tests.exchanges.weex import WeexDouble, position
 
@@ -88,9 +88,47 @@ def test_without_price_and_brackets_the_account_is_unknown() -> None:
     assert "tells neither brackets nor a liquidation price of BTCUSDT:long" in account.reason
 
 
-def test_both_sides_of_a_contract_do_not_determine_its_rates() -> None:
-    account = unknown(usdt(LONG, position("BTCUSDT", "SHORT", "0.1", "61000", 20)))
-    assert "both sides of one contract" in account.reason
+def test_a_margin_that_is_not_known_costs_no_other() -> None:
+    double = usdt(LONG, ALONE, position("ETHUSDC", "LONG", "3", "2100", 5), wallet="40000")
+    double.wallets["USDC"] = "1500"
+    found = accounts(double)
+    known = {"futures/USDT": False, "futures/BTCUSDT/short/isolated": True, "futures/USDC": True}
+    assert {market: account.known for market, account in found.items()} == known
+    assert "tells neither brackets nor a liquidation price of BTCUSDT:long" in found["futures/USDT"].reason
+    double = usdt(LONG, ALONE | {"liquidatePrice": "0"})
+    known = {"futures/USDT": True, "futures/BTCUSDT/short/isolated": False}
+    assert {market: account.known for market, account in accounts(double).items()} == known
+
+
+def test_a_contract_newer_than_the_kept_list_is_found() -> None:
+    double = usdt(LONG)
+    double.faults.append(Fault(where="exchangeInfo", change=lambda right: right | {"symbols": right["symbols"][1:]}, times=1))
+    source = Inside(double)
+    for _ in range(2):
+        assert accounts(source)["futures/USDT"].known
+    assert len([request for request in double.log if request.path.endswith("/exchangeInfo")]) == 3, "kept once, asked anew twice"
+
+
+@pytest.mark.parametrize("size", ["0.1", "0.3", "0.55", "0.9"])
+@pytest.mark.parametrize("others", [[], [DOGE]])
+def test_both_sides_of_a_contract_are_of_one_rate(size: str, others: list[dict[str, Any]]) -> None:
+    short = position("BTCUSDT", "SHORT", size, "59500", 20, separatedMode="SEPARATED")
+    double = usdt(LONG | {"separatedMode": "SEPARATED"}, short, *others, wallet="9000", far=Decimal(1000))
+    account = accounts(double)["futures/USDT"]
+    expected = ["0.004", "0.004", *(["0.02"] if others else [])]
+    for rate, known in zip(rates(account), expected, strict=True):
+        assert rate == pytest.approx(Decimal(known), rel=Decimal("0.001"))
+    assert checked(account).match
+    assert not any("liquidationPrice" in name for name in checked(account).protocol), "an estimate, that leaves the hedge out"
+
+
+def test_both_sides_of_a_contract_with_one_price_or_two() -> None:
+    short = position("BTCUSDT", "SHORT", "0.1", "61000", 20)
+    double = usdt(LONG, short | {"liquidatePrice": "0"})
+    assert rates(accounts(double)["futures/USDT"]) == pytest.approx([Decimal("0.004")] * 2, rel=Decimal("0.001"))
+    assert "liquidation prices of their own" in unknown(usdt(LONG, short | {"liquidatePrice": "70000"})).reason
+    even = usdt(LONG | {"liquidatePrice": "50000"}, short | {"size": "0.5", "openValue": "30500"})
+    assert "equally large" in unknown(even).reason
 
 
 def test_positions_kept_apart_are_accounts_of_their_own() -> None:

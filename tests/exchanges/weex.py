@@ -132,6 +132,11 @@ class WeexDouble(Double):
 
         mark = self._mark(row)
         price = crossing(surplus, mark) if surplus(mark) > 0 else None
+        same = [other for other in judged if other["symbol"] == row["symbol"]]
+        if len({other["side"] for other in same}) > 1:  # WEEX Futures Pro, "Estimated liquidation price": of what is left of both sides
+            left = sum((Decimal(other["size"]) * (1 if other["side"] == "LONG" else -1) for other in same), Decimal(0))
+            rate = Decimal(TIERS[row["symbol"]][0][1])
+            price = mark - surplus(mark) / (left * (1 - rate if left > 0 else 1 + rate)) if left else None
         near = price is not None and mark / self.far < price < mark * self.far
         shown = f"{price:.6f}" if near else "0"
         return {"unrealizePnl": f"{self._profit(row):.5f}", "liquidatePrice": shown, **row}

@@ -132,6 +132,26 @@ def test_one_line_with_a_remedy(name: str, status: int, body: dict[str, Any], er
         assert f"code {code}" in text
 
 
+def asked(name: str, reply: Reply) -> str:
+    """What is said of an answer of that exchange to a private question."""
+    with serving(Refusing(said=reply)) as url:
+        line = CcxtLine(name, Deadline(3), url, {"apiKey": "k" * 32, "secret": "s" * 32}, "Venue", exact=True)
+        with pytest.raises(SourceError) as fault:
+            line.call(getattr(line.exchange, PRIVATE[name]))
+        line.close()
+    return str(fault.value)
+
+
+def test_a_code_that_is_on_no_list_is_shown_where_it_is_short_and_a_number() -> None:
+    assert "cannot be used (HTTP 200, BadRequest, code 100400)" in asked("bingx", Reply(200, {"code": 100400, "msg": "LEAK"}))
+    for code in ("SECRET-7", "4711471147114711"):
+        assert "cannot be used (HTTP 200, ExchangeError)" in asked("bingx", Reply(200, {"code": code, "msg": "LEAK"}))
+
+
+def test_a_bare_403_is_no_rate_limit() -> None:
+    assert "may not serve this address or region" in asked("bybit", Reply(403, b"<html>403 Forbidden</html>"))
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [

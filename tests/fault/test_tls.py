@@ -14,6 +14,7 @@ from Crypto.Signature import DSS
 from Crypto.Util.asn1 import DerBitString, DerInteger, DerObjectId, DerOctetString
 
 from defi_risk.errors import Unreachable
+from defi_risk.sources.ccxt_line import CcxtLine
 from defi_risk.sources.clock import Deadline
 from defi_risk.sources.line import Limits
 from defi_risk.sources.rpc import Endpoint, Request
@@ -117,4 +118,14 @@ def test_plain_http_behind_an_https_url() -> None:
     with pytest.raises(Unreachable, match="no trusted TLS connection"):
         endpoint.single(Request("eth_chainId"))
     endpoint.close()
+    server.close()
+
+
+def test_plain_http_behind_the_https_url_of_an_exchange() -> None:
+    """Such as a proxy that has a certificate of its own: the network is up, but nobody vouches for what answers."""
+    server = Plain()
+    line = CcxtLine("binanceus", Deadline(60), f"https://127.0.0.1:{server.port}", {}, "Plain")
+    with pytest.raises(Unreachable, match="no connection to Plain: no trusted TLS connection - is it running"):
+        line.call(line.exchange.fetch_time)
+    line.close()
     server.close()

@@ -89,6 +89,7 @@ FAULTS = [
     ("[[exchanges]]\nid = 'b'\nname = 'b'\nurl = 'http://[::1'\nsecret = 'x'\n", 5, "must be a reference"),
     ("[[exchanges]]\nid = 'b'\nname = 'b'\nrules = { fee = -1 }\n", 4, "-1 is out of range"),
     ("[[exchanges]]\nid = 'b'\nname = 'b'\nurl = 'localhost'\n", 4, "exchanges[0].url: is not a URL"),
+    ("[[exchanges]]\nid = 'b'\nname = 'b'\nurl = 'http://127.0.0.1:9/path'\n", 4, "exchanges[0].url: must be scheme, host and port alone"),
     ("[[exchanges]]\nid = 'b'\nname = 'b'\noptions = 'x'\n", 4, "exchanges[0].options: must be a table"),
     ("[[exchanges]]\nid='b'\nname='b'\n[[exchanges]]\nid='c'\nname='b'\n", 6, "exchanges[1].name: 'b' is already taken"),
     # manual accounts
@@ -166,6 +167,9 @@ FAULTS = [
     ("[thresholds]\nnear_liquidation = { warning = 0.9 }\n", 2, "0.9 is out of range"),
     (LOAN + "[[links]]\nloan = 'manual:b'\nmargin = 'x'\n", 5, "unknown account 'manual:b' - did you mean 'manual:a'?"),
     (LOAN + "[[links]]\nloan = 'manual:a'\n", 4, "links[0]: 'margin' is missing"),
+    (LOAN + PERP + "[[links]]\nloan = 'manual:p'\nmargin = 'manual:a'\n", 8, "'manual:p' is a derivatives account - did loan and margin"),
+    (LOAN + "[[links]]\nloan = 'manual:a'\nmargin = 'manual:a'\n", 6, "links[0].margin: 'manual:a' is a lending account"),
+    (LOAN + "[[links]]\nloan = 'manual:a'\nmargin = 'main/usdm/USDT'\n", 6, "unknown account 'main/usdm/USDT'"),
     ("[alerts]\nurls = ['${UNSET_VARIABLE}']\n", 2, "alerts.urls[0]: environment variable UNSET_VARIABLE"),
     ("[alerts]\nurl = 'x'\n", 2, "did you mean 'urls'?"),
 ]

@@ -173,3 +173,13 @@ def test_exchange_accounts_are_told_apart_by_their_keys() -> None:
         "Binance · usdm/USDT · desk-2",
         "Binance · usdm/ETHUSDT/isolated",
     ]
+
+
+def test_of_several_keys_at_one_exchange_the_one_that_failed_is_named() -> None:
+    def at(identity: str, owner: str, market: str, venue: str = "Binance") -> Account:
+        return Account(id=AccountId(identity), owner=owner, source=owner, side=Side.DERIVATIVES, venue=venue, market=market)
+
+    read, failed, other = at("main/usdm/USDT", "main", "usdm/USDT"), at("desk-2", "desk-2", "binance"), at("by", "by", "bybit", "Bybit")
+    names = Names([read, failed, other])
+    assert [names.of(account) for account in (read, failed, other)] == ["Binance · usdm/USDT · main", "Binance · desk-2", "Bybit"]
+    assert Names([failed, other]).of(failed) == "Binance"

@@ -2,7 +2,8 @@
 
 Risk = (maintenance + closing fees) / (balance - isolated margins - frozen + profit), of all cross positions of a wallet, or of the one
 position and its margin; liquidation at 100 % (BingX, "Forced liquidation"). Maintenance = value at the mark * rate - amount of the bracket.
-The exchange tells no brackets of coin-margined contracts, but the risk of each position, which is what it needs over what it has.
+The exchange tells no brackets of coin-margined contracts, but the risk of each position, which is what it needs over what it has; nor the
+margin of an isolated one, which follows from its risk and its liquidation price.
 """
 
 from __future__ import annotations
@@ -17,11 +18,22 @@ from defi_risk.answers import Answer
 from defi_risk.errors import BadAnswer, Unsupported
 from defi_risk.ids import USD
 from defi_risk.model import Account, Contract, KeyRights, Position, SourceReport, Tier
-from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
+from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.classic import account, accounted, index_price, with_rate
 from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, profit, same_digits, steady
-from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, distinct, equity_of, needed_by, optional, shown_price, total
+from defi_risk_adapters.exchanges.generic import (
+    MOST,
+    Figures,
+    Line,
+    distinct,
+    equity_of,
+    needed_by,
+    optional,
+    shown_price,
+    total,
+    unread,
+)
 
 ONE: Final = Decimal(1)
 LISTS: Final = 21_600
@@ -34,9 +46,18 @@ MODE_NOW: Final = "asset_mode_now"
 RATIO: Final = Decimal("0.01")
 RATIO_SCALE: Final = Decimal("0.02")
 """The exchange writes risks with 4 decimals, rounded: small ones are compared to within two of the last."""
+LAG: Final = Decimal("0.003")
+"""Share of a price by which the one that a risk was judged at may differ from the mark told beside it (0.27 % in a recorded answer): it
+counts as many times as the leverage.
+"""
+MOST_LATE: Final = Decimal("0.2")
+"""No risk is compared more loosely than this, however high the leverage."""
 PROFIT_SCALE: Final = Decimal("0.2")
 """Of a position's value: smaller profits are compared to within 0.2 % of the value, as marks of some coins have three digits."""
 TOLD: Final = "the maintenance rate of {} is the one that the exchange's figure of its risk implies: it tells no brackets of it"
+SET_APART: Final = "the margin of {} is the one that its risk and its liquidation price imply: the exchange tells none"
+MARGIN_DIGITS: Final = Decimal("1e-8")
+PERMILLE: Final = Decimal("0.001")
 CODES: Final = {"SNOW": "Snowman", "OMNI": "OmniCat", "NAP": "$NAP", "TRUMP": "TRUMPMAGA", "TRUMPSOL": "TRUMP"}
 """Coins that go by another's code here, as ccxt unifies them."""
 SPOT, READ, SWAP, TRANSFER, WITHDRAW, INTERNAL = 1, 2, 3, 4, 5, 7
@@ -65,11 +86,13 @@ class BingX:
         "swap balance": _private("swapV3PrivateGetUserBalance", "/openApi/swap/v3/user/balance"),
         "swap positions": _private("swapV2PrivateGetUserPositions", "/openApi/swap/v2/user/positions"),
         "swap contracts": _public("swapV2PublicGetQuoteContracts", "/openApi/swap/v2/quote/contracts", LISTS),
+        "swap contracts now": _public("swapV2PublicGetQuoteContracts", "/openApi/swap/v2/quote/contracts", 0),
         "swap prices": _public("swapV2PublicGetQuotePremiumIndex", "/openApi/swap/v2/quote/premiumIndex", MINUTES_10),
         "swap tiers": _private("swapV1PrivateGetMaintMarginRatio", "/openApi/swap/v1/maintMarginRatio", LISTS),
         "cswap balance": _private("cswapV1PrivateGetUserBalance", "/openApi/cswap/v1/user/balance"),
         "cswap positions": _private("cswapV1PrivateGetUserPositions", "/openApi/cswap/v1/user/positions"),
         "cswap contracts": _public("cswapV1PublicGetMarketContracts", "/openApi/cswap/v1/market/contracts", LISTS),
+        "cswap contracts now": _public("cswapV1PublicGetMarketContracts", "/openApi/cswap/v1/market/contracts", 0),
         "cswap prices": _public("cswapV1PublicGetMarketPremiumIndex", "/openApi/cswap/v1/market/premiumIndex", MINUTES_10),
         "rights": _private("accountV1PrivateGetAccountApiPermissions", "/openApi/v1/account/apiPermissions"),
     }
@@ -106,11 +129,19 @@ class BingX:
                 [after], [held] = yield from steady([ExchangeCall(f"{family} balance")], lambda _: asked, _held)
             balance = after
         rows = _positions(held)
+        wallets = {row["asset"].text(): row for row in _wallets(balance)}
+        if len(wallets) < len(_wallets(balance)):
+            raise BadAnswer("an asset of the account is listed twice")
         lines: dict[str, list[Line]] = {}
+        lost: dict[str, str] = {}
+        prices: dict[str, Answer] = {}
         if rows:
             symbols = list(dict.fromkeys(row["symbol"].text() for row in rows))
             [listed, priced] = yield [ExchangeCall(f"{family} contracts"), ExchangeCall(f"{family} prices")]
             contracts, prices = _by_symbol(listed, "contracts"), _by_symbol(priced, "prices")
+            if not contracts.keys() >= set(symbols):  # the kept list may be older than the contract
+                [listed] = yield [ExchangeCall(f"{family} contracts now")]
+                contracts = _by_symbol(listed, "contracts")
             unlisted = [symbol for symbol in symbols if symbol not in contracts]
             if unlisted:
                 raise BadAnswer(f"the exchange lists no contract {unlisted[0]}, and the account holds it")
@@ -119,17 +150,32 @@ class BingX:
                 tables = yield [ExchangeCall("swap tiers", (("symbol", symbol),)) for symbol in symbols]
                 tiers = {symbol: _tiers(symbol, table) for symbol, table in zip(symbols, tables, strict=True)}
             for row in rows:
-                symbol = row["symbol"].text()
-                line = _line(at, row, contracts[symbol], prices.get(symbol), tiers.get(symbol))
-                lines.setdefault(_settles(row, family), []).append(line)
-        wallets = {row["asset"].text(): row for row in _wallets(balance)}
-        if len(wallets) < len(_wallets(balance)):
-            raise BadAnswer("an asset of the account is listed twice")
+                symbol, coin = row["symbol"].text(), _settles(row, family)
+                own = lines.setdefault(coin, [])
+                try:
+                    own.append(_line(at, row, contracts[symbol], prices.get(symbol), tiers.get(symbol)))
+                except Unsupported as error:  # it costs the wallet that it settles in, not the others
+                    lost.setdefault(coin, str(error))
         missing = [coin for coin in lines if coin not in wallets]
+        if missing and missing[0] in lost:
+            raise Unsupported(lost[missing[0]])
         if missing:
             raise BadAnswer(f"positions settle in {missing[0]}, and the account lists no such asset")
+        if family == COINM and not rows and any(map(_used, wallets.values())):  # coins that no position prices
+            [priced] = yield [ExchangeCall("cswap prices", optional=True)]
+            prices = {} if isinstance(priced, Failed) else _by_symbol(priced, "prices")
         risks = {row["positionId"].text(): row for row in rows}
-        return [one for coin, row in wallets.items() for one in _accounts(at, self.venue, family, coin, row, lines.get(coin, []), risks)]
+        found: list[Account] = []
+        for coin, row in wallets.items():
+            marked = prices.get(f"{coin}-USD") if family == COINM else None
+            quoted = None if marked is None else index_price(marked)
+            try:
+                if coin in lost:
+                    raise Unsupported(lost[coin])
+                found += _accounts(at, self.venue, family, coin, row, lines.get(coin, []), risks, quoted)
+            except Unsupported as error:
+                found.append(unread(at, self.venue, [family, coin], str(error)))
+        return found
 
     def rights(self, at: Desk) -> Requests[KeyRights | None]:
         """What the key may do, told as flags or as a list of numbered permissions; a number that nobody explains leaves it open."""
@@ -270,9 +316,8 @@ def _line(at: Desk, row: Answer, contract: Answer, price: Answer | None, tiers: 
     apart = None
     if row["isolated"].flag():
         told = row.get("margin")
-        if told is None:
-            raise Unsupported(f"the position in {symbol} is isolated, and the exchange tells no margin of it")
-        apart = EXACT.subtract(told.decimal(-MOST, MOST), earned)  # what it calls margin has the profit in it
+        whole = told.decimal(-MOST, MOST) if told is not None else _implied(position, row)
+        apart = EXACT.subtract(whole, earned)  # what it calls margin has the profit in it
     return Line(
         symbol=symbol,
         coin=CODES.get(base, base),
@@ -296,10 +341,33 @@ def _size(row: Answer) -> tuple[Decimal, str]:
     return (abs(amount), "long") if side == "LONG" else (-abs(amount), "short")
 
 
+def _implied(position: Position, row: Answer) -> Decimal:
+    """Margin and profit of an isolated coin-margined position, in the coin, of which the exchange tells none.
+
+    With E those, V and V' its values now and at its liquidation price, and L what it loses from here to there: it needs risk * E now,
+    risk * E * V' / V there, where E - L is no more than that. So E = L / (1 - risk * V' / V).
+    """
+    symbol, shown = row["symbol"].text(), shown_price(row, "liquidationPrice")
+    if position.contract is Contract.INVERSE and shown:
+        there, risk = Decimal(shown), row["riskRate"].decimal(0, MOST)
+        loses = EXACT.subtract(EXACT.divide(position.size, there), EXACT.divide(position.size, position.mark))
+        kept = EXACT.subtract(ONE, EXACT.divide(EXACT.multiply(risk, notional(position, there)), notional(position)))
+        if risk > 0 and loses > 0 and kept > 0:
+            return EXACT.divide(loses, kept).quantize(MARGIN_DIGITS, context=EXACT)
+    raise Unsupported(f"the position in {symbol} is isolated, and the exchange tells no margin of it")
+
+
 def _accounts(
-    at: Desk, venue: str, family: str, coin: str, row: Answer, lines: Sequence[Line], risks: Mapping[str, Answer]
+    at: Desk,
+    venue: str,
+    family: str,
+    coin: str,
+    row: Answer,
+    lines: Sequence[Line],
+    risks: Mapping[str, Answer],
+    quoted: Decimal | None,
 ) -> list[Account]:
-    """The cross account of an asset, and one of each isolated position."""
+    """The cross account of an asset, and one of each isolated position. `quoted` is the coin in USD, where no position marks it."""
     held = row["usedMargin"].decimal() > row["freezedMargin"].decimal()  # more than orders hold, whichever of the two tells of those
     accounted(coin, lines, row["unrealizedProfit"], *([row["usedMargin"]] if held else []))
     alone = [line for line in lines if line.margin is not None]
@@ -307,13 +375,14 @@ def _accounts(
     frozen = row["freezedMargin"].decimal(0, MOST)
     whole = row["balance"].decimal(-MOST, MOST)
     balance = EXACT.subtract(whole, total([frozen, *(line.margin or ZERO for line in alone)]))
-    price = None if family == USDM else next((line.position.mark for line in lines), None)
+    price = None if family == USDM else next((line.position.mark for line in lines), quoted)
     code, found = CODES.get(coin, coin), list[Account]()
     for line in alone:
         shared = [other for other in alone if (other.symbol, _short(other).side) == (line.symbol, _short(line).side)]
         named = _short(line) if len(shared) == 1 else replace(line, side=line.side.replace(":", "-"))
         risk = risks[line.side.partition(":")[2]]
         lone, says = _known([named], line.margin or ZERO, [risk])
+        says += [SET_APART.format(line.symbol)] if risk.get("margin") is None else []
         told = [_risk(lone, line.margin or ZERO, [risk]), *_profits(lone, [risk])]
         parts = [family, named.symbol, named.side, "isolated"]
         found.append(account(at, venue, parts, code, line.margin or ZERO, lone, told=told, price=price, mode="isolated", assumptions=says))
@@ -354,7 +423,10 @@ def _risk(lines: Sequence[Line], balance: Decimal, rows: Sequence[Answer]) -> Fi
             told.decimal()
             theirs[name] = str(told.value)
             ours[name] = same_digits(EXACT.divide(needed, equity), theirs[name])
-    return Figures(ours=ours, theirs=theirs, tolerance=RATIO, scale=RATIO_SCALE)
+    worth = total(notional(line.position) for line in lines)
+    late = EXACT.divide(EXACT.multiply(LAG, worth), equity) if equity > 0 else ZERO
+    tolerance = max(RATIO, min(late, MOST_LATE)).quantize(PERMILLE, context=EXACT)
+    return Figures(ours=ours, theirs=theirs, tolerance=tolerance, scale=RATIO_SCALE)
 
 
 def _profits(lines: Sequence[Line], rows: Sequence[Answer]) -> list[Figures]:

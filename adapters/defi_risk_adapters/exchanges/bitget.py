@@ -19,7 +19,7 @@ from defi_risk.ids import USD, Factor
 from defi_risk.model import Account, Contract, KeyRights, Position, SourceReport, Tier
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
-from defi_risk_adapters.exchanges.bitget_unified import PRODUCTS, unified
+from defi_risk_adapters.exchanges.bitget_unified import PRODUCTS, unified, unified_rights
 from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, bracket_of, notional, per_8h, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import (
@@ -63,10 +63,14 @@ class Bitget:
         "assets": ExchangeRead("privateUtaGetV3AccountAssets", ("GET /api/v3/account/assets",)),
         "held": ExchangeRead("privateUtaGetV3PositionCurrentPosition", ("GET /api/v3/position/current-position",)),
         "steps": ExchangeRead("publicUtaGetV3MarketPositionTier", ("GET /api/v3/market/position-tier",), kept=21_600, private=False),
+        "fund": ExchangeRead("publicUtaGetV3MarketCurrentFundRate", ("GET /api/v3/market/current-fund-rate",), kept=600, private=False),
+        "discounts": ExchangeRead("publicUtaGetV3MarketDiscountRate", ("GET /api/v3/market/discount-rate",), kept=21_600, private=False),
+        "collateral": ExchangeRead("privateUtaGetV3AccountCollateralType", ("GET /api/v3/account/collateral-type",), kept=600),
         "contracts": ExchangeRead("publicMixGetV2MixMarketContracts", (_MIX + "market/contracts",), kept=21_600, private=False),
         "tiers": ExchangeRead("publicMixGetV2MixMarketQueryPositionLever", (_MIX + "market/query-position-lever",), 21_600, private=False),
         "tickers": ExchangeRead("publicMixGetV2MixMarketTickers", (_MIX + "market/tickers",), kept=600, private=False),
         "rights": ExchangeRead("privateSpotGetV2SpotAccountInfo", ("GET /api/v2/spot/account/info",)),
+        "permissions": ExchangeRead("privateUtaGetV3AccountInfo", ("GET /api/v3/account/info",)),
     }
 
     def read(self, at: Desk) -> Requests[list[Account | SourceReport]]:
@@ -150,7 +154,10 @@ class Bitget:
         """From the codes of the key's authorities: the last two letters are "or" for reading and "ow" for writing, a first "w" is the
         wallet's.
         """
-        [given] = yield [ExchangeCall("rights")]
+        [given] = yield [ExchangeCall("rights", optional=True)]
+        if isinstance(given, Failed):  # as it does for a key of a unified account
+            [given] = yield [ExchangeCall("permissions")]
+            return unified_rights(Answer(given, "permissions")["data"])
         data = Answer(given, "rights")["data"]
         codes = {item.text() for item in data["authorities"].listing()}
         known = all(code[-2:] in ("or", "ow") or code in ("trade", "readonly", "transfer", "withdraw") for code in codes)
@@ -214,6 +221,8 @@ def _line(row: Answer, contract: Answer, ticker: Answer, tiers: tuple[Tier, ...]
     size, entry = row["total"].decimal(0, MOST), row["openPriceAvg"].decimal(0, MOST)
     leverage, own = row["leverage"].decimal(1, 1_000), row["marginSize"].decimal(0, MOST)
     if coin_margined:
+        if row["marginCoin"].text() != contract["baseCoin"].text():
+            raise Unsupported(f"{symbol} is margined in {row['marginCoin'].text()}: a profit in another coin than its own is not modelled")
         size = _dollars(symbol, size, entry, EXACT.multiply(own, leverage))
     perpetual = contract["symbolType"].text() == "perpetual"
     expiry = contract.get("deliveryTime")

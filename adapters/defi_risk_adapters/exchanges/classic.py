@@ -22,6 +22,8 @@ from defi_risk_adapters.exchanges.generic import DOLLARS, MOST, Figures, Line, e
 ONE: Final = Decimal(1)
 GROWS: Final = "{} draws margin from the wallet by itself: its margin is taken as it is now"
 RATE_DIGITS: Final = Decimal("1e-12")
+ONE_PRICE: Final = Decimal("0.0001")
+"""Share of a liquidation price by which it may be rounded beside one position and beside another."""
 PRICE_TOLERANCE: Final = Decimal("0.005")
 """Of liquidation prices: what marks of other positions move between two answers, and what exchanges round."""
 
@@ -94,21 +96,23 @@ def checked(figures: Sequence[Figures]) -> SelfCheck | None:
 def implied_rates(lines: Sequence[Line], balance: Decimal) -> list[Decimal]:
     """Maintenance rates, closing fees included, that the exchange's own liquidation prices of an account's positions imply.
 
-    With V the notionals now, V' and k those and the equity at each position's liquidation price, and T the requirement of all now:
-    k = T + rate * (V' - V) for each, so T = sum(V k / (V' - V)) / (1 + sum(V / (V' - V))). Raises `Unsupported` where the prices do
-    not determine them, or imply what no exchange asks.
+    With V the notionals now, V' and k those and the equity at each contract's liquidation price, and T the requirement of all now:
+    k = T + rate * (V' - V) for each, so T = sum(V k / (V' - V)) / (1 + sum(V / (V' - V))). Positions in one contract are of one rate and
+    one price; V is of both sides, V' - V and what is gained from here to there of what is left of them against each other. Raises
+    `Unsupported` where the prices do not determine the rates, or imply what no exchange asks.
     """
-    for line in lines:
-        if not line.shown:
-            raise Unsupported(f"the exchange tells neither brackets nor a liquidation price of {line.name}: its maintenance is not known")
-    if len({line.symbol for line in lines}) < len(lines):
-        raise Unsupported("both sides of one contract are held in cross margin, and the exchange tells no brackets of it")
     own = equity_of(balance, lines)
-    rows: list[tuple[Decimal, Decimal, Decimal]] = []
+    contracts: dict[str, list[Line]] = {}
     for line in lines:
-        at = Decimal(line.shown)
-        now, then = notional(line.position), notional(line.position, at)
-        rows.append((now, then, EXACT.add(own, _gained(line.position, at))))
+        contracts.setdefault(line.symbol, []).append(line)
+    rows: list[tuple[Decimal, Decimal, Decimal]] = []
+    for held in contracts.values():
+        at, left = _shown_at(held), replace(held[0].position, size=total(line.position.size for line in held))
+        if not left.size:
+            raise Unsupported(f"both sides of {held[0].symbol} are held in cross margin and equally large: no price tells its maintenance")
+        now = total(notional(line.position) for line in held)
+        then = EXACT.add(now, EXACT.subtract(notional(left, at), notional(left)))
+        rows.append((now, then, EXACT.add(own, _gained(left, at))))
     if len(rows) == 1:
         rates = [EXACT.divide(rows[0][2], rows[0][1])]
     else:
@@ -119,10 +123,21 @@ def implied_rates(lines: Sequence[Line], balance: Decimal) -> list[Decimal]:
         worth = total(EXACT.divide(EXACT.multiply(now, equity), step) for (now, _, equity), step in zip(rows, steps, strict=True))
         needed = EXACT.divide(worth, below)
         rates = [EXACT.divide(EXACT.subtract(equity, needed), step) for (_, _, equity), step in zip(rows, steps, strict=True)]
-    for line, rate in zip(lines, rates, strict=True):
-        if not 0 < rate <= line.position.initial_rate:
+    known = dict(zip(contracts, rates, strict=True))
+    for line in lines:
+        if not 0 < (rate := known[line.symbol]) <= line.position.initial_rate:
             raise Unsupported(f"the liquidation price of {line.name} implies a maintenance rate of {rate:.4f}, which cannot be")
-    return [rate.quantize(RATE_DIGITS, context=EXACT) for rate in rates]
+    return [known[line.symbol].quantize(RATE_DIGITS, context=EXACT) for line in lines]
+
+
+def _shown_at(held: Sequence[Line]) -> Decimal:
+    """The liquidation price that the exchange shows of a contract, beside each position in it or beside one."""
+    found = sorted(Decimal(line.shown) for line in held if line.shown)
+    if not found:
+        raise Unsupported(f"the exchange tells neither brackets nor a liquidation price of {held[0].name}: its maintenance is not known")
+    if EXACT.subtract(found[-1], found[0]) > EXACT.multiply(found[0], ONE_PRICE):
+        raise Unsupported(f"positions in {held[0].symbol} share a wallet and have liquidation prices of their own, without brackets")
+    return found[0]
 
 
 def with_rate(line: Line, rate: Decimal) -> Line:

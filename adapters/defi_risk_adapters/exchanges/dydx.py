@@ -20,7 +20,7 @@ from defi_risk.answers import Answer
 from defi_risk.errors import BadAnswer, Unsupported
 from defi_risk.ids import Factor
 from defi_risk.model import Account, KeyRights, Position, SourceReport, Tier
-from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
+from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, same_digits
 from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, cross, distinct, equity_of, optional, total
@@ -34,6 +34,8 @@ OF_TWO_MOMENTS: Final = Decimal("0.005")
 STALE: Final = 120
 """Seconds that the indexer may be behind."""
 HOURLY: Final = Decimal(1)
+NOT_FOUND: Final = "HTTP 404"
+"""How the indexer answers for an address without subaccounts."""
 
 
 class Dydx:
@@ -55,9 +57,13 @@ class Dydx:
             raise Unsupported("the wallet of a dYdX account is not an address of its chain", hint="it begins with dydx1")
         [height, given, listed] = yield [
             ExchangeCall("height"),
-            ExchangeCall("subaccounts", (("address", at.address),)),
+            ExchangeCall("subaccounts", (("address", at.address),), optional=True),
             ExchangeCall("perpetuals"),
         ]
+        if isinstance(given, Failed):
+            if NOT_FOUND in given.reason:
+                raise BadAnswer("dYdX tells of no subaccount of this address: nothing was ever paid in, or it is mistyped")
+            [given] = yield [ExchangeCall("subaccounts", (("address", at.address),))]
         report = _age(at, Answer(height, "height")["time"].text())
         markets = Answer(listed, "perpetualMarkets")["markets"].record()
         accounts: list[Account | SourceReport] = []

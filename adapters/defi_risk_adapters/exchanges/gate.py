@@ -40,6 +40,9 @@ from defi_risk_adapters.exchanges.generic import (
 )
 
 SETTLES: Final = ("usdt", "btc")
+PAGE: Final = 100
+"""Positions in one answer at most."""
+MOST_PAGES: Final = 20
 NO_PRICE: Final = 99_999_999
 """What a short that no price liquidates has for its liquidation price."""
 NEVER_OPENED, FORBIDDEN = "HTTP 400", "HTTP 403"
@@ -96,15 +99,21 @@ class Gate:
     def _settle(self, at: Desk, settle: str) -> Requests[list[Account]]:
         of = (("settle", settle),)
         wallet = ExchangeCall("wallet", of)
-        held = ExchangeCall("positions", (("holding", "true"), ("limit", "100"), *of))
-        [before], [given] = yield from steady([wallet], lambda _: [held], _held)
+        pages: list[ExchangeCall] = []
+        while True:
+            first = (("offset", str(len(pages) * PAGE)),) if pages else ()
+            pages.append(ExchangeCall("positions", (("holding", "true"), ("limit", str(PAGE)), *first, *of)))
+            [before], given = yield from steady([wallet], lambda _: pages, _held)
+            listed = [Answer(page, "positions").listing() for page in given]
+            if len(listed[-1]) < PAGE:
+                break
+            if len(pages) == MOST_PAGES:
+                raise Unsupported(f"Gate lists {MOST_PAGES * PAGE} positions or more in one wallet")
         row = Answer(before, "account")
         coin = row["currency"].text()
         if coin.lower() != settle:
             raise Unsupported(f"Gate's wallet of {settle} is in {coin!r}")
-        rows = [one for one in Answer(given, "positions").listing() if one["size"].decimal(-MOST, MOST)]
-        if len(rows) >= 100:
-            raise Unsupported("more than 99 positions in one wallet are more than one answer of Gate's holds")
+        rows = [one for page in listed for one in page if one["size"].decimal(-MOST, MOST)]
         names = dict.fromkeys(one["contract"].text() for one in rows)
         asks = [
             ask

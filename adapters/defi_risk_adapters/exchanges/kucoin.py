@@ -20,7 +20,7 @@ from defi_risk.model import Account, Basis, Contract, KeyRights, Position, Sourc
 from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.classic import accounted
-from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, profit, same_digits, steady
+from defi_risk_adapters.exchanges.common import TRIES, ZERO, notional, per_8h, profit, same_digits, steady
 from defi_risk_adapters.exchanges.generic import (
     MOST,
     OF_ONE_MOMENT,
@@ -35,6 +35,7 @@ from defi_risk_adapters.exchanges.generic import (
     quote_of,
     shown_price,
     total,
+    unread,
 )
 
 WALLETS: Final = ("USDT", "USDC", "XBT")
@@ -76,13 +77,16 @@ class KucoinFutures:
         if not live:  # what was kept must not stand for an empty account
             found = yield [_wallet("wallet", coin) for coin in WALLETS]
             live = [coin for coin, one in zip(WALLETS, found, strict=True) if _funded(one)]
+        if not live:  # a position may settle in a coin whose wallet was not looked at
+            [listed] = yield [ExchangeCall("positions")]
+            live = list(dict.fromkeys(_settles(listed)))
         if not live:
             return []
-        balances, [listed] = yield from steady([_wallet("wallet", coin) for coin in live], lambda _: [ExchangeCall("positions")], _held)
-        rows = [row for row in Answer(listed, "positions")["data"].listing() if row["currentQty"].decimal(-MOST, MOST)]
-        settles = {row["settleCurrency"].text() for row in rows}
-        if lost := settles - set(live):
-            raise BadAnswer(f"KuCoin lists positions in {min(lost)}, and a wallet of it that holds nothing or is not read")
+        live, balances, listed = yield from _of_one_moment(live)
+        settles = set(_settles(listed))
+        if empty := [coin for coin, one in zip(live, balances, strict=True) if coin in settles and not _funded(one)]:
+            raise BadAnswer(f"KuCoin lists positions in {empty[0]}, and a wallet of it that holds nothing")
+        rows = _open(listed)
         names = list(dict.fromkeys(row["symbol"].text() for row in rows))
         answers = (yield [ExchangeCall("contract", (("symbol", name),)) for name in names]) if names else []
         contracts = {name: Answer(one, "contract")["data"] for name, one in zip(names, answers, strict=True)}
@@ -113,12 +117,13 @@ class KucoinFutures:
         theirs = dict(ours)
         ours["accountEquity"] = same_digits(total([wallet, *(profit(line.position) for line in lines)]), theirs["accountEquity"])
         if shared:
-            ratio = row["riskRatio"].decimal(0, MOST)
+            ratio = row["riskRatio"].decimal(-MOST, MOST)
             if not ratio:
                 raise Unsupported(f"KuCoin tells no risk ratio of the cross positions in {settle}")
             needs = EXACT.multiply(ratio, max(equity_of(balance, shared), ZERO))
-            if not needs:
-                raise Unsupported(f"the cross margin in {settle} is used up, and what its positions need is not told")
+            if needs <= 0:
+                reason = f"the cross margin in {settle} is used up, and what its positions need is not told"
+                return [*accounts, unread(at, self.venue, [coin], reason)]
             rate = EXACT.divide(needs, total(notional(line.position) for line in shared))
             shared = [_asking(line, rate) for line in shared]
             theirs["riskRatio"] = str(row["riskRatio"].value)
@@ -140,8 +145,29 @@ class KucoinFutures:
         return KeyRights(trade, withdraw, bound) if known else KeyRights(trade or None, withdraw or None, bound)
 
 
+def _of_one_moment(live: Sequence[str]) -> Requests[tuple[list[str], Sequence[Any], Any]]:
+    """Wallets with their balances, and all positions. A coin that a position settles in joins the wallets, which are then read anew."""
+    known = list(live)
+    for _ in range(TRIES):
+        balances, [listed] = yield from steady([_wallet("wallet", coin) for coin in known], lambda _: [ExchangeCall("positions")], _held)
+        lost = [coin for coin in dict.fromkeys(_settles(listed)) if coin not in known]
+        if not lost:
+            return known, balances, listed
+        known += lost
+    raise BadAnswer("KuCoin lists positions in other coins each time that it is asked")
+
+
 def _wallet(read: str, coin: str) -> ExchangeCall:
     return ExchangeCall(read, (("currency", coin),))
+
+
+def _open(listed: object) -> list[Answer]:
+    return [row for row in Answer(listed, "positions")["data"].listing() if row["currentQty"].decimal(-MOST, MOST)]
+
+
+def _settles(listed: object) -> list[str]:
+    """Coins that open positions settle in."""
+    return [row["settleCurrency"].text() for row in _open(listed)]
 
 
 def _funded(given: object) -> bool:

@@ -10,6 +10,7 @@ Where other coins are part of the collateral, the value is more than these, and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar, Final
 
@@ -17,7 +18,7 @@ from defi_risk.answers import Answer
 from defi_risk.errors import BadAnswer, Unsupported
 from defi_risk.ids import Factor
 from defi_risk.model import Account, KeyRights, Position, SourceReport, Tier
-from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
+from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.classic import accounted
 from defi_risk_adapters.exchanges.common import ZERO, same_digits
@@ -43,6 +44,8 @@ PIECES: Final = Decimal(10_000)
 """Margin fractions of markets are written in these."""
 CENTS: Final = Decimal("0.01")
 """USDC by which an account's value may differ from collateral and profit before something else must be in it."""
+NOT_FOUND: Final = "HTTP 400"
+"""How Lighter answers for an account that there is not."""
 _API: Final = "GET /api/v1/"
 
 
@@ -61,7 +64,12 @@ class Lighter:
     def read(self, at: Desk) -> Requests[list[Account | SourceReport]]:
         """Balance and positions come in one answer, and are of one moment."""
         by = "index" if at.address.isdigit() else "l1_address"
-        [given, listed] = yield [ExchangeCall("account", (("by", by), ("value", at.address))), ExchangeCall("details")]
+        ask = ExchangeCall("account", (("by", by), ("value", at.address)))
+        [given, listed] = yield [replace(ask, optional=True), ExchangeCall("details")]
+        if isinstance(given, Failed):
+            if NOT_FOUND in given.reason:
+                raise BadAnswer("Lighter tells of no account of this index or address: nothing was ever paid in, or it is mistyped")
+            [given] = yield [ask]
         markets = {row["market_id"].integer(0): row for row in Answer(listed, "orderBookDetails")["order_book_details"].listing()}
         found: list[Account | SourceReport] = []
         told = Answer(given, "account")
@@ -95,6 +103,9 @@ class Lighter:
         if abs(more) > CENTS:
             reason = f"the value of Lighter's account {index} is {more.normalize():f} USDC more than its collateral and profit"
             return [*accounts, unread(at, self.venue, [name], f"{reason}: other collateral is not modelled")]
+        if coins := _pledged(row):
+            reason = f"{', '.join(coins)} in the margin of Lighter's account {index}: other collateral is not modelled"
+            return [*accounts, unread(at, self.venue, [name], reason)]
         accounted(USDC, shared, *traces(row, "cross_maintenance_margin_requirement"))
         if not collateral and not shared:
             return accounts
@@ -105,6 +116,13 @@ class Lighter:
         """There is no key."""
         yield from ()
         return None
+
+
+def _pledged(row: Answer) -> list[str]:
+    """Other coins that are part of the margin, as they can be in a unified account; the margin balance of USDC is its `collateral`."""
+    assets = row.get("assets")
+    rows = [] if assets is None else assets.listing()
+    return sorted({one["symbol"].text() for one in rows if optional(one, "margin_balance")} - {USDC})
 
 
 def _line(row: Answer, markets: Mapping[int, Answer]) -> Line:

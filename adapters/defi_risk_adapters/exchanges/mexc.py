@@ -20,7 +20,7 @@ from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Request
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.classic import GROWS, account, accounted, index_price
 from defi_risk_adapters.exchanges.common import ZERO, per_8h, profit, same_digits, steady
-from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, distinct, equity_of, optional, shown_price, total
+from defi_risk_adapters.exchanges.generic import DOLLARS, MOST, Figures, Line, distinct, equity_of, optional, shown_price, total, unread
 
 ONE: Final = Decimal(1)
 FAMILY: Final = "futures"
@@ -34,6 +34,7 @@ SOME: Final = Decimal("0.01")
 """Tolerance of equity and profit, as shares of equity: our marks are those of another answer, read in between."""
 FINE: Final = Decimal("0.001")
 """Tolerance of liquidation prices of isolated positions, which rest on no mark: what the exchange rounds."""
+PRICED: Final = "{} is priced by its contract against {}, which is taken at a dollar"
 CODES: Final = {
     "BEYONDPROTOCOL": "BEYOND",
     "BIFI": "BIFIF",
@@ -68,6 +69,7 @@ class Mexc:
     reads: ClassVar[Mapping[str, ExchangeRead]] = {
         "time": ExchangeRead("fetch_time", ("GET /api/v3/time", "GET /api/v1/contract/ping"), private=False),
         "contracts": ExchangeRead("contractPublicGetDetail", ("GET /api/v1/contract/detail",), kept=LISTS, private=False),
+        "contracts now": ExchangeRead("contractPublicGetDetail", ("GET /api/v1/contract/detail",), private=False),
         "assets": ExchangeRead("contractPrivateGetAccountAssets", ("GET /api/v1/private/account/assets",)),
         "positions": ExchangeRead("contractPrivateGetPositionOpenPositions", ("GET /api/v1/private/position/open_positions",)),
         "tickers": ExchangeRead("contractPublicGetTicker", ("GET /api/v1/contract/ticker",), private=False),
@@ -87,24 +89,39 @@ class Mexc:
         rows = _positions(held)
         contracts = {row["symbol"].text(): row for row in _rows(listed, "contracts")} if rows else {}
         symbols = list(dict.fromkeys(row["symbol"].text() for row in rows))
+        if not contracts.keys() >= set(symbols):  # the kept list may be older than the contract
+            [listed] = yield [ExchangeCall("contracts now")]
+            contracts = {row["symbol"].text(): row for row in _rows(listed, "contracts")}
         cycles = yield [ExchangeCall("cycle", (("symbol", symbol),), optional=True) for symbol in symbols]
         hours = {symbol: _cycle(answer) for symbol, answer in zip(symbols, cycles, strict=True)}
-        marks = {row["symbol"].text(): row for row in _rows(tickers, "tickers")} if rows else {}
+        marks = {row["symbol"].text(): row for row in _rows(tickers, "tickers")}
         found: dict[str, list[Line]] = {}
+        lost: dict[str, str] = {}
         for row in rows:
             symbol = row["symbol"].text()
             if symbol not in contracts or symbol not in marks:
                 raise BadAnswer(f"the exchange lists no contract {symbol}, or no price of it, and the account holds it")
             contract = contracts[symbol]
-            line = _line(at, row, contract, marks[symbol], hours[symbol], _volume(row, rows, contract))
-            found.setdefault(contract["settleCoin"].text(), []).append(line)
+            coin = contract["settleCoin"].text()
+            own = found.setdefault(coin, [])
+            try:
+                own.append(_line(at, row, contract, marks[symbol], hours[symbol], _volume(row, rows, contract)))
+            except Unsupported as error:  # it costs the wallet that it settles in, not the others
+                lost.setdefault(coin, str(error))
         grows = {row["symbol"].text() for row in rows if (told := row.get("autoAddIm")) is not None and told.flag()}
         missing = [coin for coin in found if coin not in wallets]
+        if missing and missing[0] in lost:
+            raise Unsupported(lost[missing[0]])
         if missing:
             raise BadAnswer(f"positions settle in {missing[0]}, and the account lists no such asset")
-        unread = {symbol: answer.reason for symbol, answer in zip(symbols, cycles, strict=True) if isinstance(answer, Failed)}
-        notes = tuple(f"the funding interval of {symbol} was not read: {reason}" for symbol, reason in unread.items())
-        accounts = [one for coin, row in wallets.items() for one in _accounts(at, self.venue, coin, row, found.get(coin, []), grows)]
+        silent = {symbol: answer.reason for symbol, answer in zip(symbols, cycles, strict=True) if isinstance(answer, Failed)}
+        notes = tuple(f"the funding interval of {symbol} was not read: {reason}" for symbol, reason in silent.items())
+        accounts: list[Account] = []
+        for coin, row in wallets.items():
+            if coin in lost:
+                accounts.append(unread(at, self.venue, [FAMILY, coin], lost[coin]))
+            else:
+                accounts += _accounts(at, self.venue, coin, row, found.get(coin, []), grows, _quoted(at, coin, marks))
         return [*accounts, SourceReport(id=at.name, kind="exchange", notes=notes)]
 
     def rights(self, at: Desk) -> Requests[KeyRights | None]:
@@ -239,8 +256,10 @@ def _rate(contract: Answer, side: str, volume: Decimal, price: Decimal | None) -
     raise Unsupported(f"the position in {contract['symbol'].text()} is above the highest risk tier that the exchange tells")
 
 
-def _accounts(at: Desk, venue: str, coin: str, row: Answer, lines: Sequence[Line], grows: Collection[str]) -> list[Account]:
-    """The cross account of an asset, and one of each isolated position."""
+def _accounts(
+    at: Desk, venue: str, coin: str, row: Answer, lines: Sequence[Line], grows: Collection[str], quoted: tuple[Decimal | None, str]
+) -> list[Account]:
+    """The cross account of an asset, and one of each isolated position. `quoted` is a price of the coin for want of a position's mark."""
     accounted(coin, lines, row["positionMargin"], row["unrealized"])
     bonus = ZERO if (trial := row.get("bonus")) is None or trial.value == "" else trial.decimal(0, MOST)
     frozen = row["frozenBalance"].decimal(0, MOST)
@@ -257,6 +276,9 @@ def _accounts(at: Desk, venue: str, coin: str, row: Answer, lines: Sequence[Line
     told = Figures(ours=ours, theirs=theirs, tolerance=SOME, scale=max(abs(equity), CENTS))
     says = [f"a trial bonus of {bonus:f} {coin} is not counted"] if bonus else []
     price = _price(lines)
+    if not lines:
+        price, dollar = quoted
+        says += [PRICED.format(coin, dollar)] if dollar else []
     found = [
         account(
             at, venue, [FAMILY, line.symbol, line.side, "isolated"], _code(coin), line.margin or ZERO, [line],
@@ -286,6 +308,20 @@ def _accounts(at: Desk, venue: str, coin: str, row: Answer, lines: Sequence[Line
 def _price(lines: Sequence[Line]) -> Decimal | None:
     """The coin in USD where the exchange marks a contract that settles in it."""
     return next((line.position.mark for line in lines if line.position.contract is Contract.INVERSE), None)
+
+
+def _quoted(at: Desk, coin: str, marks: Mapping[str, Answer]) -> tuple[Decimal | None, str]:
+    """The fair price of a coin by the ticker of its contract, and the dollar coin that this is quoted in, empty for USD; None where no
+    contract tells a price of now.
+    """
+    for quote in ("USD", "USDT"):
+        ticker = marks.get(f"{coin}_{quote}")
+        if ticker is None or coin in DOLLARS:
+            continue
+        told, at_time = optional(ticker, "fairPrice"), optional(ticker, "timestamp")
+        if told is not None and 0 < told < MOST and at_time is not None and abs(at_time - at.milliseconds) <= FRESH:
+            return told, "" if quote == "USD" else quote
+    return None, ""
 
 
 def _cycle(answer: Any) -> Decimal | None:

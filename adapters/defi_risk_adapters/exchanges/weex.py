@@ -2,7 +2,9 @@
 
 The exchange tells neither brackets nor maintenance through its interface, but for each position in danger the price at which it would be
 liquidated. That price and its rule (WEEX, "Estimated liquidation price": margin and profit fall to position value * maintenance rate) give
-the rate. Where it tells none the bundled brackets are used; where there are none of the contract either, the account is not known.
+the rate. Both sides of a contract in cross margin are of one rate, on both, and of one such price, by what is left of them against each
+other (WEEX Futures Pro, "Estimated liquidation price"). Where it tells none the bundled brackets are used; where there are none of the
+contract either, the account is not known.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Requests
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.classic import GROWS, account, accounted, implied_rates, index_price, with_rate
 from defi_risk_adapters.exchanges.common import ZERO, notional, per_8h, profit, same_digits, steady
-from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, distinct, optional, shown_price, side_of, total
+from defi_risk_adapters.exchanges.generic import MOST, Figures, Line, distinct, optional, shown_price, side_of, total, unread
 
 ONE: Final = Decimal(1)
 FAMILY: Final = "futures"
@@ -46,6 +48,7 @@ class Weex:
     reads: ClassVar[Mapping[str, ExchangeRead]] = {
         "time": ExchangeRead("fetch_time", ("GET /api/v3/time", "GET /capi/v3/market/time"), private=False),
         "contracts": ExchangeRead("contractGetCapiV3MarketExchangeInfo", ("GET /capi/v3/market/exchangeInfo",), kept=LISTS, private=False),
+        "contracts now": ExchangeRead("contractGetCapiV3MarketExchangeInfo", ("GET /capi/v3/market/exchangeInfo",), private=False),
         "balance": ExchangeRead("contractPrivateGetCapiV3AccountBalance", ("GET /capi/v3/account/balance",)),
         "positions": ExchangeRead("contractPrivateGetCapiV3AccountPositionAllPosition", ("GET /capi/v3/account/position/allPosition",)),
         "marks": ExchangeRead("contractGetCapiV3MarketPremiumIndex", ("GET /capi/v3/market/premiumIndex",), private=False),
@@ -62,7 +65,10 @@ class Weex:
         if len(wallets) < len(balances):
             raise BadAnswer("an asset of the account is listed twice")
         rows = _positions(held)
-        contracts = {row["symbol"].text(): row for row in Answer(listed, "contracts")["symbols"].listing()} if rows else {}
+        contracts = _contracts(listed) if rows else {}
+        if not contracts.keys() >= {row["symbol"].text() for row in rows}:  # the kept list may be older than the contract
+            [listed] = yield [ExchangeCall("contracts now")]
+            contracts = _contracts(listed)
         marks = {row["symbol"].text(): row for row in Answer(priced, "marks").listing()} if rows else {}
         found: dict[str, list[Line]] = {}
         earned: dict[tuple[str, bool], Answer] = {}
@@ -82,6 +88,10 @@ class Weex:
         """Not told: what the exchange says may be done is said of the account, not of the key."""
         yield []
         return KeyRights()
+
+
+def _contracts(answer: Any) -> dict[str, Answer]:
+    return {row["symbol"].text(): row for row in Answer(answer, "contracts")["symbols"].listing()}
 
 
 def _held(answers: Sequence[Any]) -> object:
@@ -165,16 +175,24 @@ def _accounts(
     balance = EXACT.subtract(equity, total([told, *(line.margin or ZERO for line in alone)]))
     found: list[Account] = []
     for line in alone:
-        lone, says = _known(at, [line], line.margin or ZERO)
-        says += [GROWS.format(line.symbol)] if line.symbol in grows else []
         parts = [FAMILY, line.symbol, line.side, "isolated"]
+        try:
+            lone, says = _known(at, [line], line.margin or ZERO)
+        except Unsupported as error:  # it costs this margin, and nothing else
+            found.append(unread(at, venue, parts, str(error)))
+            continue
+        says += [GROWS.format(line.symbol)] if line.symbol in grows else []
         figures = _profit([line], earned[line.name, False], f"unrealizePnl:{line.name}", notional(line.position))
         found.append(account(at, venue, parts, coin, line.margin or ZERO, lone, told=[figures], mode="isolated", assumptions=says))
     if cross or balance:
-        known, says = _known(at, cross, balance)
+        try:
+            known, says = _known(at, cross, balance)
+        except Unsupported as error:  # isolated positions do not answer for the wallet
+            return [*found, unread(at, venue, [FAMILY, coin], str(error))]
         figures = _profit(lines, row["unrealizePnl"], "unrealizePnl", max(abs(equity), CENTS))
         says = [*says, *([WHOLE] if alone else []), *([FROZEN.format(f"{frozen:f}", coin)] if frozen else [])]
-        found.append(account(at, venue, [FAMILY, coin], coin, balance, known, told=[figures], assumptions=says))
+        alike = len({line.symbol for line in known}) == len(known)  # a hedge's price is an estimate, that moves what is left alone
+        found.append(account(at, venue, [FAMILY, coin], coin, balance, known, told=[figures], shows=alike, assumptions=says))
     return found
 
 

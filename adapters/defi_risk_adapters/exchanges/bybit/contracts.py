@@ -104,7 +104,10 @@ def described(at: Desk, mode: Mode, wallet: Wallet, listed: Sequence[Listed], no
             positions.append(Described(held, contract.base, contract.settle, bare, ZERO, ZERO))
             continue
         tiers = _tiers(at, held, given["tiers", *key], notes)
-        positions.append(_required(at, held, contract, replace(bare, tiers=tiers), fees[held.category].get(held.symbol)))
+        described = _required(at, held, contract, replace(bare, tiers=tiers), fees[held.category].get(held.symbol))
+        if mode is Mode.CROSS and sum(other.held.symbol == held.symbol for other in listed) > 1:
+            described = _hedged(described, notes)
+        positions.append(described)
     _adds_up(mode, wallet, positions)
     ratios = _ratios(Answer(given["collateral",], "collateral")) if cross else {}
     rates = {code: rate for code in owed if (rate := _rate(given["borrowing", code])) is not None}
@@ -124,7 +127,9 @@ class _Contract:
 
 
 def _contracts(category: str, wanted: set[str]) -> Requests[dict[str, Answer]]:
-    """Rows of contracts by their symbols, from as many pages of the list as it takes to find these."""
+    """Rows of contracts by their symbols, from as many pages of the list as it takes to find these. One that is not in the list, which may
+    be hours old, is asked for by itself.
+    """
     found: dict[str, Answer] = {}
     cursor = ""
     for _ in range(PAGES):
@@ -136,6 +141,11 @@ def _contracts(category: str, wanted: set[str]) -> Requests[dict[str, Answer]]:
         cursor = after.text(500) if after is not None else ""
         if not cursor or len(found) == len(wanted):
             break
+    missing = [ExchangeCall("contracts", _of(category, symbol), optional=True) for symbol in sorted(wanted - found.keys())]
+    for answer in (yield missing) if missing else ():
+        if not isinstance(answer, Failed):
+            rows = Answer(answer, "contracts")["result"]["list"].listing()
+            found |= {symbol: row for row in rows if (symbol := row["symbol"].text()) in wanted}
     return found
 
 
@@ -246,6 +256,21 @@ def _required(at: Desk, held: Held, contract: _Contract, bare: Position, taker: 
         initial = max(EXACT.subtract(EXACT.divide(held.initial, value), share), ZERO)
     position = replace(bare, basis=Basis.MARK if at_mark else Basis.ENTRY, close_fee=share, initial_rate=initial)
     return Described(held, contract.base, contract.settle, position, EXACT.add(own, by_rule), told)
+
+
+def _hedged(one: Described, notes: list[str]) -> Described:
+    """One side of a contract that is held both ways. In a recorded account Bybit asks closing fees alone for it, twice the fee of the rule,
+    and publishes no rule: where it asks for less than the tier does, that is taken, as a share of the notional.
+    """
+    position, held = one.position, one.held
+    value = held.value(held.mark if position.basis is Basis.MARK else held.entry)
+    tier = bracket_of(position.tiers, value)
+    least = EXACT.multiply(EXACT.subtract(EXACT.multiply(value, tier.rate), tier.deduction), EXACT.subtract(ONE, SLACK))
+    if one.told >= EXACT.subtract(least, ROUNDING):
+        return one
+    notes.append(f"{held.name} is hedged: what Bybit asks for it, less than its risk limit says, is taken as one share of its notional")
+    flat = (Tier(ZERO, EXACT.divide(one.told, value), ZERO),)
+    return replace(one, position=replace(position, tiers=flat, close_fee=ZERO), asked=one.told)
 
 
 def _closing(at: Desk, held: Held, contract: _Contract, taker: Decimal, least: Decimal | None) -> Decimal:

@@ -52,7 +52,7 @@ class Tables:
         row = self.instruments.get(held.symbol)
         if row is None:
             raise Unsupported(f"{held.symbol} is a contract that OKX does not list")
-        return Instrument.of(row)
+        return Instrument.of(row, held.coin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +186,10 @@ def bracket(tiers: Sequence[Bracket], contracts: Decimal, told: Sequence[Decimal
     return tiers[own]
 
 
-def add_up(balance: Balance, held: Sequence[Held], tables: Tables) -> None:
+def add_up(balance: Balance, held: Sequence[Held], tables: Tables, deposits: Mapping[str, Decimal]) -> None:
     """Raise `OutOfRange` where open positions are not those that the balance tells of: by their profit, cross and isolated, and by the
-    maintenance margin that it asks for. What is no contract, or not a listed one, has its profit in nobody knows which coin: nothing is
-    compared then, and its own account is unknown.
+    maintenance margin that it asks for. `deposits` are isolated margins without a position. What is no contract, or not a listed one, has
+    its profit in nobody knows which coin: nothing is compared then, and its own account is unknown.
     """
     try:
         listed = [(each, tables.instrument(each)) for each in held]
@@ -198,7 +198,7 @@ def add_up(balance: Balance, held: Sequence[Held], tables: Tables) -> None:
     for code, coin in balance.coins.items():
         mine = [(each, instrument) for each, instrument in listed if instrument.settle == code]
         alone = [each for each, _ in mine if each.isolated]
-        backed = total(EXACT.add(each.margin or ZERO, each.profit) for each in alone)
+        backed = EXACT.add(total(EXACT.add(each.margin or ZERO, each.profit) for each in alone), deposits.get(code, ZERO))
         for isolated, told in ((False, coin.profit), (True, coin.isolated_profit)):
             some = [(each, instrument) for each, instrument in mine if each.isolated is isolated]
             slack = max(EXACT.multiply(DRIFT, total(instrument.notional(each.contracts, each.mark) for each, instrument in some)), DUST)

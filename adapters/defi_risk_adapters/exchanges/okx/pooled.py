@@ -110,12 +110,25 @@ def _share(coin: Coin, level: str, tables: Tables) -> Share | None:
     return Share(coin, price, _weight(coin, level, tables))
 
 
+def _discounted_of(coin: Coin, tables: Tables) -> Decimal:
+    """The amount that the exchange's figure of what counts (disEq) is of: all equity in the recorded answers, isolated margin and bots
+    included. The documentation does not say so: where the figure follows from the cross equity alone, it is of that.
+    """
+    tiers, price = tables.discounts.get(coin.code), coin.price
+    if coin.cross == coin.equity or tiers is None or price is None or not coin.discounted:
+        return coin.equity
+    told = ROUND.divide(Decimal(coin.discounted), price)
+    return min((coin.equity, coin.cross), key=lambda amount: abs(EXACT.subtract(discounted(amount, tiers), told)))
+
+
 def _weight(coin: Coin, level: str, tables: Tables) -> Decimal:
     """What a coin's equity counts for: by the exchange's own figure for it, else by its published tiers."""
     if coin.cross <= 0:
         return ONE
     if coin.discounted and coin.usd:
-        weight = ROUND.divide(Decimal(coin.discounted), coin.usd)
+        whole, price = _discounted_of(coin, tables), coin.price
+        worth = coin.usd if whole == coin.equity or price is None else EXACT.multiply(whole, price)
+        weight = ROUND.divide(Decimal(coin.discounted), worth)
         if not 0 <= weight <= Decimal("1.0000001"):
             raise OutOfRange(f"the balance counts {coin.code} for {coin.discounted} of {coin.usd} USD, which cannot be")
         plain = weight.quantize(_FINE, context=ROUND)
@@ -263,7 +276,7 @@ class _Pool:
             if tiers is None or not coin.discounted:
                 continue
             counts = self.level != "multi-currency" or coin.collateral
-            value = EXACT.multiply(discounted(coin.equity, tiers), share.price) if counts else ZERO
+            value = EXACT.multiply(discounted(_discounted_of(coin, self.tables), tiers), share.price) if counts else ZERO
             ours[f"disEq:{coin.code}"], theirs[f"disEq:{coin.code}"] = digits(value, coin.discounted), coin.discounted
         return ours, {name: text for name, text in theirs.items() if text}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 from defi_risk.answers import Answer
 from defi_risk.errors import OutOfRange, Unsupported
@@ -14,6 +14,18 @@ from defi_risk.model import Contract
 from defi_risk.units import EXACT
 from defi_risk_adapters.exchanges.common import ZERO
 from defi_risk_adapters.exchanges.okx.records import MOST, moment, needed, optional_text, rows, told
+
+USD_MARGINED: Final = "_UM"
+"""How the families of USD-margined contracts end: BTC-USD_UM. All of them settle in the one dollar coin that the user chose."""
+USD_COINS: Final = ("USDC", "USDG", "USD")
+
+
+def settles_in(row: Answer, margin: str) -> str:
+    """The coin that a contract settles in for who has margin for it in the coin `margin`. Of USD-margined ones the list says USD, whatever
+    was chosen; profit, fees, funding and requirement are told and paid in the chosen coin, one for one.
+    """
+    chosen = optional_text(row, "instFamily").endswith(USD_MARGINED) and margin in USD_COINS
+    return margin if chosen else optional_text(row, "settleCcy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +47,13 @@ class Instrument:
         return EXACT.multiply(worth, mark) if self.contract is Contract.LINEAR else EXACT.divide(worth, mark)
 
     @classmethod
-    def of(cls, row: Answer) -> Instrument:
+    def of(cls, row: Answer, margin: str = "") -> Instrument:
+        """The contract of a position that has its margin in the coin `margin`."""
         symbol, kind = row["instId"].text(), row["ctType"].text()
         base, _, quote = row["uly"].text().partition("-")
-        settle, unit = row["settleCcy"].text(), row["ctValCcy"].text()
+        settle, unit = settles_in(row, margin), row["ctValCcy"].text()
+        if (kind, quote) == ("linear", "USD") and settle in USD_COINS:  # prices are in USD, and paid as so many coins
+            quote = settle
         value = EXACT.multiply(needed(row, "ctVal"), told(row, "ctMult") or Decimal(1))
         plain = (kind, settle, unit) == ("linear", quote, base) or (kind, settle, unit, quote) == ("inverse", base, "USD", "USD")
         if not plain or value <= 0:

@@ -17,8 +17,8 @@ from defi_risk.spi import API, Desk, ExchangeCall, ExchangeRead, Failed, Request
 from defi_risk_adapters.exchanges.common import steady
 from defi_risk_adapters.exchanges.okx import futures, pooled
 from defi_risk_adapters.exchanges.okx.contracts import Tables, add_up
-from defi_risk_adapters.exchanges.okx.published import Bracket, Fees, brackets, discounts, funding
-from defi_risk_adapters.exchanges.okx.records import CONTRACTS, Balance, Config, Held, holdings, positions, rows
+from defi_risk_adapters.exchanges.okx.published import Bracket, Fees, brackets, discounts, funding, settles_in
+from defi_risk_adapters.exchanges.okx.records import CONTRACTS, Balance, Config, Held, deposits, holdings, positions, rows
 
 RIGHTS: Final = frozenset(("read_only", "trade", "withdraw"))
 DAY_PART: Final = 21_600
@@ -54,8 +54,12 @@ class Okx:
         [told], [listed] = yield from steady([ExchangeCall("balance")], lambda _: [ExchangeCall("positions")], holdings)
         balance, held = Balance.of(told), positions(listed, config)
         tables, notes = yield from _tables(config, balance, held)
-        add_up(balance, held, tables)
+        empty = deposits(listed)
+        add_up(balance, held, tables, empty)
+        notes += [f"{code} {margin:f} of isolated margin is left out: there is no position that it backs" for code, margin in empty.items()]
         notes += [f"{coin.code} is left out: OKX values it at nothing" for coin in balance.coins.values() if coin.worthless]
+        bots = [coin for coin in balance.coins.values() if coin.strategies]
+        notes += [f"{coin.code} {coin.strategies:f} of bots is left out: it is no margin" for coin in bots]
         report = SourceReport(id=at.name, kind="exchange", as_of=balance.updated, notes=tuple(notes))
         alone = [futures.isolated(at, config.level, balance, each, tables) for each in held if each.isolated]
         together = [each for each in held if not each.isolated]
@@ -96,7 +100,7 @@ def _by_coin(at: Desk, balance: Balance, held: Sequence[Held], tables: Tables) -
 
 def _settle(held: Held, tables: Tables) -> str:
     row = tables.instruments.get(held.symbol)
-    return "" if row is None or row.get("settleCcy") is None else row["settleCcy"].text(32)
+    return "" if row is None else settles_in(row, held.coin)
 
 
 def _tables(config: Config, balance: Balance, held: Sequence[Held]) -> Requests[tuple[Tables, list[str]]]:

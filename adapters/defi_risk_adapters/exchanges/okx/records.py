@@ -258,6 +258,17 @@ class Held:
         )
 
 
+def deposits(answer: Any) -> dict[str, Decimal]:
+    """Isolated margin by coin that backs no position yet: who moves it by hand can have some, and the balance counts it as isolated."""
+    found: dict[str, Decimal] = {}
+    for row in rows(answer, "account/positions"):
+        margin = told(row, "margin") if needed(row, "pos") == 0 and row["mgnMode"].text() == "isolated" else None
+        if margin:
+            code = row["ccy"].text(32)
+            found[code] = EXACT.add(found.get(code, ZERO), margin)
+    return found
+
+
 def positions(answer: Any, config: Config) -> list[Held]:
     """Open positions, each once."""
     found: dict[tuple[str, bool], Held] = {}
