@@ -1,7 +1,9 @@
 # Short names for what the README says. `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+# compiled tests are kept: to rewrite their assertions anew takes each process 15 seconds
+KEEP := env -u PYTHONDONTWRITEBYTECODE
+PYTEST := $(KEEP) $(BIN)/python -m pytest
 
 .PHONY: help setup demo test test-fast devnet check coverage format
 
@@ -47,7 +49,7 @@ format: .venv/.dev ## rewrite files as `check` wants them
 	$(BIN)/ruff check --fix .
 
 coverage: .venv/.dev ## branch coverage of the modules that compute, which must be 95 %
-	$(BIN)/python -m coverage run -m pytest -q tests/unit tests/adapters
-	$(BIN)/python -m coverage run --append -m pytest -q -m "not load" tests/property tests/exchanges
+	$(KEEP) $(BIN)/python -m coverage run -m pytest -q tests/unit tests/adapters
+	$(KEEP) $(BIN)/python -m coverage run --append -m pytest -q -m "not load" tests/property tests/exchanges
 	$(BIN)/python -m coverage report --fail-under=95 \
 	    --include="defi_risk/units.py,defi_risk/pricing.py,defi_risk/abi.py,defi_risk/health/*,defi_risk/flags/*,adapters/defi_risk_adapters/*"

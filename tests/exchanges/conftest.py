@@ -29,7 +29,7 @@ def unlisted() -> list[str]:
     return found
 
 
-QUICK: Final = frozenset({"test_binance", "test_binance_modes", "test_bybit", "test_okx", "test_spanning"})
+QUICK: Final = frozenset({"test_binance", "test_bybit", "test_okx", "test_spanning"})
 """What the default run keeps of this folder: the exchanges with modes of their own. `make test` runs all of it."""
 
 

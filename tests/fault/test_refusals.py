@@ -111,6 +111,7 @@ class Refusing(Double):
         return self.said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "status", "body", "error", "says"), SAID, ids=lambda value: value if isinstance(value, str) else None)
 def test_one_line_with_a_remedy(name: str, status: int, body: dict[str, Any], error: type[SourceError], says: str) -> None:
     with serving(Refusing(said=Reply(status, body))) as url:

@@ -7,7 +7,19 @@ from typing import Final
 
 import pytest
 
-HEAVY: Final = frozenset({"test_aave_v3", "test_boundary", "test_brackets", "test_cascade", "test_chance", "test_compound"})
+HEAVY: Final = frozenset(
+    {
+        "test_aave_v3",
+        "test_boundary",
+        "test_brackets",
+        "test_cascade",
+        "test_chance",
+        "test_compound",
+        "test_plan",
+        "test_snapshot",
+        "test_stress",
+    }
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
