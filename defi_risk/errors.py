@@ -83,7 +83,7 @@ class UnknownName(UsageError):
         if near:
             hint = f"did you mean {(swapped or near)[0]!r}?"
         elif known:
-            hint = "known: " + ", ".join(sorted(known)[:12])
+            hint = "known: " + ", ".join(sorted(known)[:24])
         else:
             hint = ""
         super().__init__(f"unknown {kind} {name!r}", hint=hint)

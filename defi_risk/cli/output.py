@@ -14,7 +14,7 @@ from defi_risk.errors import UsageError
 if TYPE_CHECKING:
     from defi_risk.snapshot import Snapshot
 
-SUFFIXES: Final = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "table"}
+SUFFIXES: Final = {".json": "json", ".csv": "csv", ".parquet": "parquet", ".txt": "table", "": "table"}
 TABLES: Final = ("accounts", "legs", "flags", "stress")
 _LIMIT: Final = 5
 
@@ -45,7 +45,10 @@ def planned(form: str | None, output: str | None) -> Target:
         raise UsageError(f"cannot write {output!r}: the folder {os.fspath(path.parent)!r} does not exist")
     if output.endswith(("/", os.sep)) or path.is_dir():
         return Target(form or "csv", folder=path)
-    return Target(form or SUFFIXES.get(path.suffix.lower(), "table"), file=path)
+    kind = path.suffix.lower()
+    if form is None and kind not in SUFFIXES:
+        raise UsageError(f"-o {output!r} does not tell what to write", hint="end it in .json, .csv, .parquet or .txt, or add --format")
+    return Target(form or SUFFIXES[kind], file=path)
 
 
 def emit(snapshot: Snapshot, target: Target, session: Session, *, stressed: bool = False) -> None:

@@ -69,7 +69,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "json": ("scan", "--format", "json"),
     "csv": ("scan", "--format", "csv"),
     "file": ("scan", "-o", "OUT.json"),
-    "html": ("scan", "-o", "OUT.html"),
+    "text": ("scan", "-o", "OUT.txt"),
     "parquet": ("scan", "-o", "OUT.parquet"),
     "stress": ("stress", "--format", "json"),
     "plan": ("plan", "--survive", "-10%"),

@@ -174,6 +174,7 @@ def test_an_old_file_is_replaced_whole_and_a_link_is_followed(tmp_path: Path) ->
         (["--format", "parquet"], "Parquet is not for a terminal - add -o"),
         (["-o", "/nowhere/a.json"], "cannot write '/nowhere/a.json': the folder '/nowhere' does not exist"),
         (["-o", ""], "-o needs the name"),
+        (["-o", "a.xlsx"], "-o 'a.xlsx' does not tell what to write - end it in .json, .csv, .parquet or .txt, or add --format"),
         (["--fail-on", "info"], "'info' is not one of 'warning', 'critical'"),
     ],
 )

@@ -273,7 +273,8 @@ def capped(coin: str, amount: Decimal, weight: Decimal, price: Decimal) -> tuple
 
 def prices(lines: Sequence[Line], of: Callable[[Sequence[Line]], Decimal | None]) -> tuple[dict[str, str], dict[str, str]]:
     """Liquidation prices as we compute them and as the exchange shows them, for positions where either does; `of` gives ours for all
-    positions in one contract. One of ours that the exchange does not show stands against its "0" only where it is near.
+    positions in one contract, with the bracket that holds at that price, as the exchange's own help on COIN-M liquidation prices has it
+    ("calculated at the liquidation price"). One of ours that the exchange does not show stands against its "0" only where it is near.
     """
     ours: dict[str, str] = {}
     theirs: dict[str, str] = {}
