@@ -19,7 +19,7 @@ _STRICT: pytest.StashKey[set[str]] = pytest.StashKey()
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if {"CI", "DEFI_RISK_CI"} & set(os.environ) else "default"))
 
 
 def pytest_configure() -> None:
