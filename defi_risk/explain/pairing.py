@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from defi_risk import model
 from defi_risk.explain.accrual import funding, interest
-from defi_risk.health.normal import Key, margin_in, profit
+from defi_risk.health.normal import Key, pricing, profit
 from defi_risk.ids import Factor, Peg
 from defi_risk.model import Contract, Role
 from defi_risk.snapshot.model import Account
@@ -61,7 +61,8 @@ class State:
         account = restore(recorded)
         check(recorded, account)
         usd = [1.0 if leg.terms is None else leg.terms.quote_usd for leg in recorded.legs]
-        return cls(account, tuple(_side(leg, account, quote) for leg, quote in zip(account.legs, usd, strict=True)))
+        of_leg = dict(zip(map(id, account.legs), usd, strict=True))
+        return cls(account, tuple(_side(leg, quote, _coin_usd(leg, account, of_leg)) for leg, quote in zip(account.legs, usd, strict=True)))
 
 
 def pairs(before: State, after: State, seconds: float) -> tuple[Pair, ...]:
@@ -73,7 +74,15 @@ def pairs(before: State, after: State, seconds: float) -> tuple[Pair, ...]:
     return tuple(_accrued(_matched(before.sides, after.sides), seconds))
 
 
-def _side(leg: model.Leg, account: model.Account, quote_usd: float) -> Recorded:
+def _coin_usd(leg: model.Leg, account: model.Account, quotes: Mapping[int, float]) -> float:
+    """USD per coin that a position settles in; `quotes` is USD per quote coin by the identity of a leg."""
+    if leg.position is None or leg.position.contract is Contract.LINEAR:
+        return quotes[id(leg)]
+    by = pricing(account.legs, Key(leg.factor, leg.peg)) or leg
+    return float(by.position.mark) * quotes[id(by)] if by.position else float(by.price.value) if by.price else 0.0
+
+
+def _side(leg: model.Leg, quote_usd: float, coin_usd: float) -> Recorded:
     position = leg.position
     if position is None:
         return Recorded(leg)
@@ -82,10 +91,6 @@ def _side(leg: model.Leg, account: model.Account, quote_usd: float) -> Recorded:
     size, mark = float(position.size), float(position.mark)
     notional = abs(size * mark if position.contract is Contract.LINEAR else size / mark)
     unsettled = float(position.accrued_funding - position.accrued_fees)
-    coin_usd = quote_usd
-    if position.contract is Contract.INVERSE:
-        margin = margin_in(account.legs, Key(leg.factor, leg.peg))
-        coin_usd = mark * quote_usd if margin is None or margin.price is None else float(margin.price.value)
     return Recorded(leg, quote_usd, coin_usd, unsettled + (extra if abs(extra) > NOISE * (notional + abs(plain)) else 0.0))
 
 

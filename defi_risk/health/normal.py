@@ -147,6 +147,17 @@ def margin_in(legs: Iterable[Leg], coin: Key) -> Leg | None:
     return next((leg for leg in legs if leg.role is Role.MARGIN and (leg.factor, leg.peg) == coin and leg.price is not None), None)
 
 
+def pricing(legs: Iterable[Leg], coin: Key) -> Leg | None:
+    """The leg by which an account prices a coin that inverse contracts settle in: its margin in it, else the first of these contracts, by
+    its mark. One price for all of them, so that margin in that coin, when there is some, changes none.
+    """
+    legs = tuple(legs)
+    margin = margin_in(legs, coin)
+    if margin is not None and margin.price is not None and margin.price.value.raw > 0:
+        return margin
+    return next((leg for leg in legs if leg.position and leg.position.contract is Contract.INVERSE and (leg.factor, leg.peg) == coin), None)
+
+
 def closing_cost(holding: Holding[float], position: Position) -> float:
     """USD that closing a whole position costs: the fee on the notional that the venue's rates apply to, and what its rule takes off for the
     way out.
@@ -277,7 +288,7 @@ class _Builder(Generic[N]):
         base, quote = Key(leg.factor, leg.peg), Key(position.quote, position.quote_peg)
         quote_usd = self.coins[quote] = self._quote_usd(quote)
         size, mark = self.of(position.size), self.of(position.mark)
-        coin = (quote, quote_usd) if linear else (base, self._margin_usd(base) or mark * quote_usd)
+        coin = (quote, quote_usd) if linear else (base, self._coin_usd(base))
         value = size * mark * quote_usd if linear else size / mark * coin[1]
         earned = gain(position, self.of) * coin[1]
         # linear: PnL = size * (p s_f - mark s_q) + U s_q; inverse: N * (1 / entry - 1 / (mark s_f)) coins at p s_f each
@@ -298,12 +309,14 @@ class _Builder(Generic[N]):
         self.holdings.append(Holding(leg, base, value, mark, self.zero, self.zero, None, pnl, counts, needs, ladder, *coin))
 
     def _quote_usd(self, quote: Key) -> N:
-        told = self._margin_usd(quote)
-        return self.of(self.quotes.get(quote.factor, 1.0)) if told is None else told
+        leg = margin_in(self.account.legs, quote)
+        return self.of(self.quotes.get(quote.factor, 1.0)) if leg is None else self._usd(leg)
 
-    def _margin_usd(self, coin: Key) -> N | None:
-        leg = margin_in(self.account.legs, coin)
-        return None if leg is None else self._usd(leg)
+    def _coin_usd(self, coin: Key) -> N:
+        leg = pricing(self.account.legs, coin)
+        if leg is None or leg.position is None:
+            return self.zero if leg is None else self._usd(leg)
+        return self.of(leg.position.mark) * self._quote_usd(Key(leg.position.quote, leg.position.quote_peg))
 
     def _notional(self, position: Position, base: Key, quote: Key, value: N, coin: tuple[Key, N]) -> tuple[Key, N]:
         """The notional that rates apply to, as the key it moves with and USD now; at entry it is a fixed sum of the settling coin."""

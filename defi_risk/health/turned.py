@@ -9,7 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Final, Literal
 
-from defi_risk.health.normal import Key, Normal, coin_usd, margin_in
+from defi_risk.health.normal import Key, Normal, coin_usd, pricing
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.settled import earned
 from defi_risk.health.whatif import edited
@@ -41,8 +41,8 @@ def turned(account: Account, normal: Normal[float], index: int, spot: Decimal, t
     if leg.position is None:
         raise ValueError(f"leg {index} of {account.id} is no future")
     usd = Decimal(repr(normal.quotes[Key(leg.position.quote, leg.position.quote_peg)]))
-    held = margin_in(account.legs, Key(leg.factor, leg.peg))
-    coin = spot if held is None or held.price is None else held.price.value.decimal()
+    by = pricing(account.legs, Key(leg.factor, leg.peg))
+    coin = spot if by is None or by.price is None else by.price.value.decimal()
     legs: list[Leg] = []
     moved = _NONE
     for place, one in enumerate(account.legs):

@@ -15,7 +15,7 @@ from typing import Final
 from defi_risk import health
 from defi_risk.errors import UsageError
 from defi_risk.health.figures import Figures
-from defi_risk.health.normal import Key, in_floats, margin_in
+from defi_risk.health.normal import Key, in_floats, margin_in, pricing
 from defi_risk.health.settings import HealthSettings
 from defi_risk.ids import USD, AccountId, AssetId, Factor
 from defi_risk.model import Account, Asset, Contract, Leg, Position, Price, Role, Side
@@ -79,8 +79,9 @@ def credited(account: Account, position: Position, factor: Factor, amount: Decim
         if leg.role is Role.MARGIN and (leg.factor, leg.peg) == coin:
             legs[index] = replace(leg, amount=Quantity.of(EXACT.add(leg.amount.decimal(), amount)))
             return legs
-    usd = _quote_usd(legs, position, quotes)
-    price = usd if linear else EXACT.multiply(position.mark, usd)  # there is no margin in the coin that would say otherwise
+    by = position if linear else next((leg.position for leg in (pricing(legs, coin),) if leg is not None and leg.position), position)
+    usd = _quote_usd(legs, by, quotes)
+    price = usd if linear else EXACT.multiply(by.mark, usd)
     asset = Asset(AssetId(f"peg:{coin.peg}" if coin.peg else f"factor:{coin.factor}"), str(coin.peg or coin.factor), 18)
     new = Leg(role=Role.MARGIN, asset=asset, factor=coin.factor, peg=coin.peg, amount=Quantity.of(amount), price=Price(Quantity.of(price)))
     return [*legs, new]

@@ -17,7 +17,7 @@ from defi_risk.flags.model import Flag as RaisedFlag
 from defi_risk.health import figures as health
 from defi_risk.health import normal
 from defi_risk.health.figures import AccountFigures, BookFigures, Figures
-from defi_risk.health.normal import in_floats, margin_in, profit
+from defi_risk.health.normal import in_floats, profit
 from defi_risk.ids import Factor
 from defi_risk.linking import Link
 from defi_risk.snapshot import converted
@@ -260,7 +260,7 @@ def _valued(record: Leg, account: model.Account, leg: model.Leg, prices: Mapping
         return structs.replace(record, price_usd=_plus(holding.price), value_usd=_plus(holding.value))
     quote = _quote_usd(account, position, prices)
     linear, mark, size = position.contract is model.Contract.LINEAR, float(position.mark), float(position.size)
-    coin = quote if linear else _margin_usd(account, normal.Key(leg.factor, leg.peg)) or mark * quote
+    coin = quote if linear else _coin_usd(account, normal.Key(leg.factor, leg.peg), prices)
     alone = in_floats(replace(account, legs=(leg,)), {**prices, position.quote: coin if linear else coin / mark})
     return structs.replace(
         record,
@@ -301,13 +301,16 @@ def _terms(position: model.Position, quote_usd: float) -> Terms:
 
 def _quote_usd(account: model.Account, position: model.Position, prices: Mapping[Factor, float]) -> float:
     """USD per quote coin: that of the account's margin in the same coin, else the book's, else 1."""
-    told = _margin_usd(account, normal.Key(position.quote, position.quote_peg))
-    return prices.get(position.quote, 1.0) if told is None else told
+    leg = normal.margin_in(account.legs, normal.Key(position.quote, position.quote_peg))
+    return prices.get(position.quote, 1.0) if leg is None or leg.price is None else float(leg.price.value)
 
 
-def _margin_usd(account: model.Account, coin: normal.Key) -> float | None:
-    leg = margin_in(account.legs, coin)
-    return None if leg is None or leg.price is None else float(leg.price.value)
+def _coin_usd(account: model.Account, coin: normal.Key, prices: Mapping[Factor, float]) -> float:
+    """USD per coin that an inverse contract of the account settles in."""
+    leg = normal.pricing(account.legs, coin)
+    if leg is not None and leg.position is not None:
+        return float(leg.position.mark) * _quote_usd(account, leg.position, prices)
+    return 0.0 if leg is None or leg.price is None else float(leg.price.value)
 
 
 def _number(value: Decimal | None) -> float | None:

@@ -5,13 +5,13 @@ The legs change in exact arithmetic; the venue's own verdict is of today's accou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from defi_risk.health.account import Assessed
-from defi_risk.health.normal import Key
+from defi_risk.health.normal import Key, coin_usd
 from defi_risk.health.settings import HealthSettings
 from defi_risk.health.settled import earned
 from defi_risk.ids import AssetId, Factor
@@ -130,12 +130,8 @@ def _settle(legs: list[Leg], coin: Key, amount: Decimal, one: Assessed) -> None:
 
 
 def _price(coin: Key, one: Assessed) -> Decimal:
-    """USD for one settling coin: as its quote, or as the mark of the contract that settles in its own coin."""
-    quotes: Mapping[Key, float] = one.normal.quotes
-    if coin in quotes:
-        return Decimal(repr(quotes[coin]))
-    for leg in one.account.legs:
-        if leg.position is not None and leg.position.contract is Contract.INVERSE and (leg.factor, leg.peg) == coin:
-            quote = Key(leg.position.quote, leg.position.quote_peg)
-            return EXACT.multiply(leg.position.mark, Decimal(repr(quotes[quote])))
+    """USD for one settling coin, as the account prices it."""
+    for holding in one.normal.holdings:
+        if holding.coin == coin:
+            return Decimal(repr(coin_usd(holding)))
     raise ValueError(f"{coin} is settled by no position of {one.account.id}")
