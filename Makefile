@@ -30,7 +30,7 @@ test: .venv/.dev ## every test, the local chains with real contracts included
 	$(BIN)/python -m tests.judge setup
 	$(PYTEST) -n 2 -m "not load"
 
-test-fast: .venv/.dev ## the tests that need no node: under two minutes
+test-fast: .venv/.dev ## the tests that need no node: about two minutes
 	$(PYTEST) -n 2
 
 devnet: .venv/.dev ## real contracts and seeded wallets on a local node, with a book to scan them; Ctrl-C ends it

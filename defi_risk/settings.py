@@ -42,8 +42,10 @@ def need_url(given: Mapping[str, str], name: str, *words: str) -> None:
 
 def need_address(given: Mapping[str, str], name: str) -> None:
     """The setting is an address."""
+    if name not in given:
+        return
     try:
-        parse_address(given.get(name, "0x" + "00" * 20))
+        parse_address(given[name])
     except AddressError:
         raise SettingError(name, "must be an address", "0x and 40 hexadecimal digits") from None
 

@@ -79,9 +79,10 @@ def credited(account: Account, position: Position, factor: Factor, amount: Decim
         if leg.role is Role.MARGIN and (leg.factor, leg.peg) == coin:
             legs[index] = replace(leg, amount=Quantity.of(EXACT.add(leg.amount.decimal(), amount)))
             return legs
-    by = position if linear else next((leg.position for leg in (pricing(legs, coin),) if leg is not None and leg.position), position)
-    usd = _quote_usd(legs, by, quotes)
-    price = usd if linear else EXACT.multiply(by.mark, usd)
+    by = None if linear else pricing(legs, coin)
+    marked = by.position if by is not None and by.position is not None else position
+    usd = _quote_usd(legs, marked, quotes)
+    price = usd if linear else EXACT.multiply(marked.mark, usd)
     asset = Asset(AssetId(f"peg:{coin.peg}" if coin.peg else f"factor:{coin.factor}"), str(coin.peg or coin.factor), 18)
     new = Leg(role=Role.MARGIN, asset=asset, factor=coin.factor, peg=coin.peg, amount=Quantity.of(amount), price=Price(Quantity.of(price)))
     return [*legs, new]

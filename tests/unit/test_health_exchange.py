@@ -253,6 +253,18 @@ class TestBasisOfCoinMargin:
         assert far.down == (None if near.down is None else pytest.approx(near.down))
         assert far.equity_usd == pytest.approx(near.equity_usd * 0.75)
 
+    def test_without_margin_in_the_coin_all_contracts_share_one_price(self) -> None:
+        """That of the first one's mark: a coin of profit is worth as much whichever contract made it."""
+        near = position(BTC, 30_000, 60_000, entry=50_000, quote=USD, maintenance="0.01", contract=Contract.INVERSE)
+        far = dated(position(BTC, -20_000, 61_500, entry=63_000, quote=USD, maintenance="0.01", contract=Contract.INVERSE))
+        account = at_line(margin(USDC, 1_000), near, far, line=1)
+        alone = in_floats(account, {})
+        assert [one.coin_usd for one in alone.holdings] == [None, 60_000, 60_000]
+        empty = in_floats(replace(account, legs=(*account.legs, margin(BTC, 0, 60_000))), {})
+        assert (empty.weighted(), empty.requirement()) == (alone.weighted(), alone.requirement())
+        recorded = snapshot.build("desk", [account], health.run([account], SETTINGS), (), (), 0.0).accounts[0]
+        assert recorded.legs[2].unrealized_pnl_usd == pytest.approx((20_000 / 61_500 - 20_000 / 63_000) * 60_000)
+
     def test_the_snapshot_says_the_same(self) -> None:
         account = self.account()
         figures = health.run([account], SETTINGS)
