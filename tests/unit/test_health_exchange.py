@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from defi_risk import health, snapshot
+from defi_risk.explain.pairing import State
 from defi_risk.health import AccountFigures
 from defi_risk.health.account import assess
 from defi_risk.health.carry import carry_usd_per_year, time_to_liquidation
@@ -273,6 +274,7 @@ class TestBasisOfCoinMargin:
         assert leg.notional_usd == 30_000
         assert leg.unrealized_pnl_usd == pytest.approx((30_000 / 61_500 - 30_000 / 58_000) * 60_000)
         assert leg.maintenance_usd == pytest.approx(one(account).requirement_usd)
+        assert [side.coin_usd for side in State.of(recorded).sides] == [1.0, 60_000]
         again = restore(recorded)
         assert in_floats(again, {}).weighted() == pytest.approx(in_floats(account, {}).weighted())
 
